@@ -88,7 +88,7 @@ mod status {
     fn grpc_code(code: ErrorCode) -> Code {
         match code {
             ErrorCode::Invalid => Code::InvalidArgument,
-            ErrorCode::NotFound => Code::NotFound,
+            ErrorCode::NotFound | ErrorCode::UnknownPrimitive => Code::NotFound,
             ErrorCode::AlreadyExists => Code::AlreadyExists,
             ErrorCode::Conflict | ErrorCode::NotHeld => Code::Aborted,
             ErrorCode::Forbidden => Code::PermissionDenied,

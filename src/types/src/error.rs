@@ -53,11 +53,13 @@ pub enum ErrorCode {
     Cancelled = 19,
     /// A fault of Synod itself.
     Internal = 20,
+    /// The primitive does not exist on this partition, or was deleted: create it, then send the request again.
+    UnknownPrimitive = 21,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Invalid,
         Self::NotFound,
         Self::AlreadyExists,
@@ -78,6 +80,7 @@ impl ErrorCode {
         Self::Corrupt,
         Self::Cancelled,
         Self::Internal,
+        Self::UnknownPrimitive,
     ];
 
     /// The number on the wire.
@@ -116,6 +119,7 @@ impl ErrorCode {
             Self::Corrupt => "CORRUPT",
             Self::Cancelled => "CANCELLED",
             Self::Internal => "INTERNAL",
+            Self::UnknownPrimitive => "UNKNOWN_PRIMITIVE",
         }
     }
 

@@ -1,0 +1,169 @@
+//! From a command to the kind that executes it; the same for timers and ended sessions.
+
+use bytes::Bytes;
+use prost::Message;
+use synod_proto::primitive::v1::Command;
+use synod_proto::primitive::v1::command::Operation;
+use synod_storage::state::{Fault, StateStore};
+use synod_types::{Error, ErrorCode, PrimitiveId, PrimitiveKind, SessionId};
+
+use crate::context::{Context, Environment, Failure, Outcome};
+use crate::{Change, ownership, registry, timers};
+
+/// A command of one kind of primitive: the request message, made executable.
+pub(crate) trait Apply: Sized {
+    /// The kind it is for.
+    const KIND: PrimitiveKind;
+    /// What it answers.
+    type Response: Message;
+
+    /// Checks, then writes. A rejection has changed nothing.
+    fn apply(self, context: &mut Context<'_>) -> Outcome<Self::Response>;
+}
+
+/// Executes a command and returns its encoded response, or the error that is its result.
+///
+/// What watchers see is added to `changes`. A command that is refused has changed nothing and adds nothing.
+///
+/// # Errors
+/// [`Fault`] when the store fails: the replica must stop.
+pub fn apply(
+    store: &mut dyn StateStore,
+    environment: Environment<'_>,
+    command: Command,
+    changes: &mut Vec<Change>,
+) -> Result<Result<Bytes, Error>, Fault> {
+    let primitive = PrimitiveId(command.primitive);
+    let before = changes.len();
+    let Some(operation) = command.operation else {
+        let message = "this version of Synod does not know the command";
+        return Ok(Err(Error::new(ErrorCode::NotSupported, message)));
+    };
+    match dispatch(store, environment, primitive, operation, changes) {
+        Ok(response) => Ok(Ok(response)),
+        Err(Failure::Rejected(error)) => {
+            debug_assert_eq!(changes.len(), before, "a rejected command emits nothing");
+            Ok(Err(error))
+        }
+        Err(Failure::Fault(fault)) => Err(fault),
+    }
+}
+
+fn dispatch(
+    store: &mut dyn StateStore,
+    environment: Environment<'_>,
+    primitive: PrimitiveId,
+    operation: Operation,
+    changes: &mut Vec<Change>,
+) -> Outcome<Bytes> {
+    /// Runs a command of a kind.
+    macro_rules! run {
+        ($command:expr) => {
+            run(store, environment, primitive, $command, changes)
+        };
+    }
+    match operation {
+        Operation::Create(command) => {
+            registry::create(store, &environment, primitive, command).map(|response| encode(&response))
+        }
+        Operation::Delete(_) => registry::delete(store, primitive).map(|response| encode(&response)),
+        Operation::CounterSet(command) => run!(command),
+        Operation::CounterUpdate(command) => run!(command),
+        Operation::CounterIncrement(command) => run!(command),
+        Operation::CounterDecrement(command) => run!(command),
+        _ => Err(Failure::rejected(ErrorCode::NotSupported, "not yet")),
+    }
+}
+
+fn run<A: Apply>(
+    store: &mut dyn StateStore,
+    environment: Environment<'_>,
+    primitive: PrimitiveId,
+    command: A,
+    changes: &mut Vec<Change>,
+) -> Outcome<Bytes> {
+    registry::expect(&*store, primitive, A::KIND)?;
+    let mut context = Context::new(store, environment, primitive, A::KIND, changes);
+    command.apply(&mut context).map(|response| encode(&response))
+}
+
+fn encode(response: &impl Message) -> Bytes {
+    response.encode_to_vec().into()
+}
+
+/// Fires every timer with a deadline of at most `environment.now`, in order (C6), each at the time of its own
+/// deadline, and returns how many.
+///
+/// # Errors
+/// [`Fault`] when the store fails: the replica must stop.
+pub fn fire_timers(
+    store: &mut dyn StateStore,
+    environment: Environment<'_>,
+    changes: &mut Vec<Change>,
+) -> Result<u64, Fault> {
+    let mut fired = 0;
+    while let Some(due) = timers::take_due(store, environment.now)? {
+        fired += 1;
+        let Some(kind) = kind_of(store, due.primitive)? else {
+            continue;
+        };
+        let environment = Environment {
+            now: due.key.deadline,
+            session: SessionId::default(),
+            ..environment
+        };
+        let mut context = Context::new(store, environment, due.primitive, kind, changes);
+        let outcome: Outcome<()> = match kind {
+            PrimitiveKind::Counter | PrimitiveKind::Election => Ok(()),
+            _ => {
+                let _ = (&mut context, due.payload);
+                Ok(())
+            }
+        };
+        settle(outcome)?;
+    }
+    Ok(fired)
+}
+
+/// Takes from a session that has ended all that was bound to it, primitive by primitive in the order of their ids.
+///
+/// # Errors
+/// [`Fault`] when the store fails: the replica must stop.
+pub fn session_ended(
+    store: &mut dyn StateStore,
+    environment: Environment<'_>,
+    session: SessionId,
+    changes: &mut Vec<Change>,
+) -> Result<(), Fault> {
+    for primitive in ownership::take(store, session)? {
+        let Some(kind) = kind_of(store, primitive)? else {
+            continue;
+        };
+        let mut context = Context::new(store, environment, primitive, kind, changes);
+        let outcome: Outcome<()> = match kind {
+            PrimitiveKind::Counter | PrimitiveKind::Value | PrimitiveKind::Map | PrimitiveKind::Set => Ok(()),
+            _ => {
+                let _ = &mut context;
+                Ok(())
+            }
+        };
+        settle(outcome)?;
+    }
+    Ok(())
+}
+
+fn kind_of(store: &dyn StateStore, primitive: PrimitiveId) -> Result<Option<PrimitiveKind>, Fault> {
+    match registry::kind_of(store, primitive) {
+        Ok(kind) => Ok(kind),
+        Err(Failure::Fault(fault)) => Err(fault),
+        Err(Failure::Rejected(_)) => Ok(None),
+    }
+}
+
+/// Timers and ended sessions are not requests that could be refused: a rejection there is a fault.
+fn settle(outcome: Outcome<()>) -> Result<(), Fault> {
+    outcome.map_err(|failure| match failure {
+        Failure::Fault(fault) => fault,
+        Failure::Rejected(error) => Fault(format!("a timer or an ended session was refused: {error}")),
+    })
+}

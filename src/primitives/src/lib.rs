@@ -1,0 +1,34 @@
+//! The deterministic state machines: what commands, queries and timers do to the state store.
+//!
+//! One folder a kind, one file a command: the request (its message comes from `synod-proto`), what it may touch,
+//! what it answers, its tests. The folders share the [`Context`] in which a command runs and the [`keys`] under
+//! which everything is stored.
+//!
+//! Invariants (rule numbers are those of the behaviour reference, C1-C13):
+//! - Deterministic (C12): the result depends on the store, the command and the [`Environment`], on nothing else.
+//! - A rejected command has changed nothing. Commands check first and write after.
+//! - Every change that a watcher can see is emitted in the order in which it was made (C7).
+//! - The version of an item is the index of the command that wrote it (C5).
+//!
+//! What must not go here: sessions and exactly-once (the replica's), routing (the client's), I/O of any kind.
+
+mod apply;
+mod change;
+mod context;
+mod item;
+pub mod keys;
+mod ownership;
+mod query;
+mod registry;
+mod timers;
+
+mod counter;
+
+pub use apply::{apply, fire_timers, session_ended};
+pub use change::Change;
+pub use context::{Environment, Failure, Placement};
+pub use query::{ScanChunks, query, scan};
+pub use timers::next_deadline;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,74 @@
+//! Queries, which change nothing and do not go through the log, and scans, which read many items as of one moment.
+
+use bytes::Bytes;
+use prost::Message;
+use synod_proto::primitive::v1::query::Operation;
+use synod_proto::primitive::v1::{Query, Scan};
+use synod_storage::state::{Fault, StateRead, StateSnapshot};
+use synod_types::{Error, ErrorCode, PrimitiveId, PrimitiveKind};
+
+use crate::context::{Environment, Failure, Outcome, View};
+use crate::registry;
+
+/// A query of one kind of primitive: the request message, made answerable.
+pub(crate) trait Answer {
+    /// The kind it is for.
+    const KIND: PrimitiveKind;
+    /// What it answers.
+    type Response: Message;
+
+    /// Reads.
+    fn answer(&self, view: &View<'_>) -> Outcome<Self::Response>;
+}
+
+/// Answers a query with the encoded response, or the error that is its result.
+///
+/// # Errors
+/// [`Fault`] when the store fails: the replica must stop.
+pub fn query(
+    store: &dyn StateRead,
+    environment: Environment<'_>,
+    query: &Query,
+) -> Result<Result<Bytes, Error>, Fault> {
+    let view = View {
+        store,
+        environment,
+        primitive: PrimitiveId(query.primitive),
+    };
+    let answered = match &query.operation {
+        Some(Operation::Describe(describe)) => {
+            registry::describe(&view, describe).map(|response| response.encode_to_vec().into())
+        }
+        Some(Operation::CounterGet(query)) => answer(&view, query),
+        Some(_) => Err(Failure::rejected(ErrorCode::NotSupported, "not yet")),
+        None => Err(Failure::rejected(
+            ErrorCode::NotSupported,
+            "this version of Synod does not know the query",
+        )),
+    };
+    match answered {
+        Ok(response) => Ok(Ok(response)),
+        Err(Failure::Rejected(error)) => Ok(Err(error)),
+        Err(Failure::Fault(fault)) => Err(fault),
+    }
+}
+
+fn answer<A: Answer>(view: &View<'_>, query: &A) -> Outcome<Bytes> {
+    registry::expect(view.store, view.primitive, A::KIND)?;
+    query.answer(view).map(|response| response.encode_to_vec().into())
+}
+
+/// Checks a scan and prepares to read it chunk by chunk from a snapshot, which may happen on any thread.
+///
+/// # Errors
+/// The error that is the result of the scan: the primitive does not exist, or is of another kind.
+pub fn scan(
+    _snapshot: Box<dyn StateSnapshot>,
+    _environment: Environment<'_>,
+    _scan: &Scan,
+) -> Result<Result<ScanChunks, Error>, Fault> {
+    Ok(Err(Error::new(ErrorCode::NotSupported, "not yet")))
+}
+
+/// A scan in progress.
+pub struct ScanChunks {}
