@@ -133,10 +133,7 @@ mod status {
     impl wire::Error {
         /// The error that a failed call carries; one made from the bare status if it carries none of ours.
         pub fn from_status(status: &Status) -> Self {
-            let carried = status
-                .metadata()
-                .get_bin(ERROR_METADATA)
-                .and_then(|value| value.to_bytes().ok());
+            let carried = status.metadata().get_bin(ERROR_METADATA).and_then(|value| value.to_bytes().ok());
             carried
                 .and_then(|bytes: Bytes| Self::decode(bytes).ok())
                 .unwrap_or_else(|| foreign(status).into())
@@ -171,10 +168,7 @@ mod tests {
 
     #[test]
     fn limits_round_trip_and_zero_means_default() {
-        let limits = Limits {
-            waiters: 7,
-            ..Limits::default()
-        };
+        let limits = Limits { waiters: 7, ..Limits::default() };
         assert_eq!(Limits::from(&wire::Limits::from(&limits)), limits);
         assert_eq!(Limits::from(&wire::Limits::default()), Limits::default());
     }

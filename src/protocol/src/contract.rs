@@ -31,9 +31,7 @@ pub enum EntryKind {
 impl EntryKind {
     /// The kind with this number, if there is one.
     pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Normal, Self::Membership]
-            .into_iter()
-            .find(|kind| *kind as u32 == number)
+        [Self::Normal, Self::Membership].into_iter().find(|kind| *kind as u32 == number)
     }
 }
 
@@ -69,24 +67,16 @@ impl Membership {
         let mut voters: Vec<_> = voters.into_iter().collect();
         voters.sort_unstable();
         voters.dedup();
-        Self {
-            voters,
-            ..Self::default()
-        }
+        Self { voters, ..Self::default() }
     }
 
     /// Everybody who takes part in any role, in the order of the ids.
     pub fn all(&self) -> Vec<MemberId> {
-        let mut all: Vec<_> = [
-            &self.voters,
-            &self.learners,
-            &self.voters_outgoing,
-            &self.learners_next,
-        ]
-        .into_iter()
-        .flatten()
-        .copied()
-        .collect();
+        let mut all: Vec<_> = [&self.voters, &self.learners, &self.voters_outgoing, &self.learners_next]
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
         all.sort_unstable();
         all.dedup();
         all

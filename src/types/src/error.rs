@@ -90,10 +90,7 @@ impl ErrorCode {
 
     /// The code with this number; [`ErrorCode::Internal`] for one that a newer peer invented.
     pub fn from_number(number: u32) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|code| code.number() == number)
-            .unwrap_or(Self::Internal)
+        Self::ALL.into_iter().find(|code| code.number() == number).unwrap_or(Self::Internal)
     }
 
     /// The name in messages and JSON.
@@ -158,20 +155,12 @@ pub struct Error {
 impl Error {
     /// An error after which it is certain that nothing was written.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            ambiguous: false,
-        }
+        Self { code, message: message.into(), ambiguous: false }
     }
 
     /// An error after which the write may or may not have happened, or may still happen.
     pub fn ambiguous(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            ambiguous: true,
-        }
+        Self { code, message: message.into(), ambiguous: true }
     }
 
     /// What kind of thing went wrong.

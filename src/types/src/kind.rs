@@ -25,14 +25,7 @@ pub enum PrimitiveKind {
 
 impl PrimitiveKind {
     /// Every kind, in the order of the discriminants.
-    pub const ALL: [Self; 6] = [
-        Self::Counter,
-        Self::Value,
-        Self::Map,
-        Self::Set,
-        Self::Lock,
-        Self::Election,
-    ];
+    pub const ALL: [Self; 6] = [Self::Counter, Self::Value, Self::Map, Self::Set, Self::Lock, Self::Election];
 
     /// The lower-case name, as in URLs, the CLI and hashes.
     pub const fn as_str(self) -> &'static str {
@@ -77,16 +70,10 @@ impl FromStr for PrimitiveKind {
     /// # Errors
     /// [`ErrorCode::Invalid`] for any other string, with the names that are allowed.
     fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| {
-                let known = Self::ALL.map(Self::as_str).join(", ");
-                Error::new(
-                    ErrorCode::Invalid,
-                    format!("unknown primitive kind \"{text}\": use one of {known}"),
-                )
-            })
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            Error::new(ErrorCode::Invalid, format!("unknown primitive kind \"{text}\": use one of {known}"))
+        })
     }
 }
 
@@ -107,11 +94,6 @@ mod tests {
     fn an_unknown_kind_names_the_known_ones() {
         let error = "table".parse::<PrimitiveKind>().unwrap_err();
         assert_eq!(error.code(), ErrorCode::Invalid);
-        assert!(
-            error
-                .to_string()
-                .contains("counter, value, map, set, lock, election"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("counter, value, map, set, lock, election"), "{error}");
     }
 }

@@ -120,18 +120,10 @@ mod tests {
     #[test]
     fn names_are_bounded_and_printable() {
         assert!(PrimitiveName::new("users/éàü 1").is_ok());
-        for bad in [
-            String::new(),
-            "a\0b".to_owned(),
-            "a\nb".to_owned(),
-            "x".repeat(256),
-        ] {
+        for bad in [String::new(), "a\0b".to_owned(), "a\nb".to_owned(), "x".repeat(256)] {
             let error = PrimitiveName::new(bad).unwrap_err();
             assert_eq!(error.code(), ErrorCode::Invalid);
-            assert!(
-                error.to_string().len() < 300,
-                "an error repeats no giant name: {error}"
-            );
+            assert!(error.to_string().len() < 300, "an error repeats no giant name: {error}");
         }
     }
 }

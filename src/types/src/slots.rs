@@ -66,11 +66,7 @@ impl SlotTable {
     /// # Errors
     /// As [`slot_count`].
     pub fn new(partitions: u32) -> Result<Self, Error> {
-        Ok(Self {
-            partitions,
-            slots: slot_count(partitions)?,
-            moved: BTreeMap::new(),
-        })
+        Ok(Self { partitions, slots: slot_count(partitions)?, moved: BTreeMap::new() })
     }
 
     /// The table of a group with `slots` slots of which some have `moved` away from slot mod N.
@@ -84,20 +80,14 @@ impl SlotTable {
         moved: impl IntoIterator<Item = (Slot, PartitionId)>,
     ) -> Result<Self, Error> {
         let moved: BTreeMap<_, _> = moved.into_iter().collect();
-        let fits = moved
-            .iter()
-            .all(|(slot, to)| u32::from(slot.0) < slots && to.0 < partitions);
+        let fits = moved.iter().all(|(slot, to)| u32::from(slot.0) < slots && to.0 < partitions);
         if partitions == 0 || slots == 0 || slots > MAX_SLOTS || !slots.is_multiple_of(partitions) || !fits {
             return Err(Error::new(
                 ErrorCode::Invalid,
                 format!("slot table of {slots} slots for {partitions} partitions contradicts itself"),
             ));
         }
-        Ok(Self {
-            partitions,
-            slots,
-            moved,
-        })
+        Ok(Self { partitions, slots, moved })
     }
 
     /// The number of partitions.
@@ -118,10 +108,7 @@ impl SlotTable {
     /// The partition that holds a key.
     pub fn partition_of(&self, key: &[u8]) -> PartitionId {
         let slot = slot_of(key, self.slots);
-        self.moved
-            .get(&slot)
-            .copied()
-            .unwrap_or(PartitionId(u32::from(slot.0) % self.partitions))
+        self.moved.get(&slot).copied().unwrap_or(PartitionId(u32::from(slot.0) % self.partitions))
     }
 }
 
@@ -171,12 +158,7 @@ mod tests {
         let slot = slot_of(b"alice", 6);
         let home = SlotTable::with_moves(3, 6, []).unwrap().partition_of(b"alice");
         let away = PartitionId((home.0 + 1) % 3);
-        assert_eq!(
-            SlotTable::with_moves(3, 6, [(slot, away)])
-                .unwrap()
-                .partition_of(b"alice"),
-            away
-        );
+        assert_eq!(SlotTable::with_moves(3, 6, [(slot, away)]).unwrap().partition_of(b"alice"), away);
     }
 
     proptest! {

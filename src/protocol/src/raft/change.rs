@@ -36,17 +36,8 @@ pub(super) fn encode(change: &Change) -> Bytes {
         Change::Promote(member) => (ConfChangeType::AddNode, member, Bytes::new()),
         Change::Remove(member) => (ConfChangeType::RemoveNode, member, Bytes::new()),
     };
-    let step = WireStep {
-        kind: kind as i32,
-        member: member.get(),
-    };
-    WireChange {
-        transition: IMPLICIT,
-        steps: vec![step],
-        about,
-    }
-    .encode_to_vec()
-    .into()
+    let step = WireStep { kind: kind as i32, member: member.get() };
+    WireChange { transition: IMPLICIT, steps: vec![step], about }.encode_to_vec().into()
 }
 
 /// Reads a change; an empty one ends joint consensus.
@@ -61,11 +52,7 @@ pub(super) fn decode(data: &Bytes) -> Result<(ConfChangeV2, Bytes), Refused> {
     });
     let mut steps = Vec::with_capacity(change.steps.len());
     for step in change.steps {
-        let kinds = [
-            ConfChangeType::AddNode,
-            ConfChangeType::RemoveNode,
-            ConfChangeType::AddLearnerNode,
-        ];
+        let kinds = [ConfChangeType::AddNode, ConfChangeType::RemoveNode, ConfChangeType::AddLearnerNode];
         let kind = kinds.into_iter().find(|kind| *kind as i32 == step.kind);
         let mut raft_step = ConfChangeSingle::default();
         raft_step.set_change_type(kind.ok_or_else(|| broken("unknown kind of change"))?);
@@ -85,14 +72,8 @@ mod tests {
     /// The bytes are persisted, and the crate's own decoder must agree on them.
     #[test]
     fn the_layout_is_pinned() {
-        let change = Change::AddLearner {
-            member: MemberId(300),
-            about: Bytes::from_static(b"ab"),
-        };
-        assert_eq!(
-            encode(&change)[..],
-            *b"\x08\x01\x12\x05\x08\x02\x10\xac\x02\x1a\x02ab"
-        );
+        let change = Change::AddLearner { member: MemberId(300), about: Bytes::from_static(b"ab") };
+        assert_eq!(encode(&change)[..], *b"\x08\x01\x12\x05\x08\x02\x10\xac\x02\x1a\x02ab");
         let (decoded, about) = decode(&encode(&change)).unwrap();
         assert_eq!(decoded.changes[0].node_id, 300);
         assert_eq!(decoded.changes[0].change_type, ConfChangeType::AddLearnerNode);
@@ -102,10 +83,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_broken() {
         for bytes in [&b"\xff"[..], b"\x08\x09", b"\x12\x02\x08\x09"] {
-            assert!(matches!(
-                decode(&Bytes::copy_from_slice(bytes)),
-                Err(Refused::Broken(_))
-            ));
+            assert!(matches!(decode(&Bytes::copy_from_slice(bytes)), Err(Refused::Broken(_))));
         }
     }
 }

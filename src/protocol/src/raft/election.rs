@@ -26,24 +26,13 @@ impl Election {
     }
 
     pub(super) fn deadline(&self) -> Option<Monotonic> {
-        self.deferred
-            .values()
-            .map(|(until, _)| *until)
-            .chain(self.campaign_at)
-            .min()
+        self.deferred.values().map(|(until, _)| *until).chain(self.campaign_at).min()
     }
 
     fn take_deferred(&mut self, now: Monotonic) -> Vec<Message> {
-        let due: Vec<_> = self
-            .deferred
-            .iter()
-            .filter(|(_, (until, _))| *until <= now)
-            .map(|(from, _)| *from)
-            .collect();
-        due.iter()
-            .filter_map(|from| self.deferred.remove(from))
-            .map(|(_, message)| message)
-            .collect()
+        let due: Vec<_> =
+            self.deferred.iter().filter(|(_, (until, _))| *until <= now).map(|(from, _)| *from).collect();
+        due.iter().filter_map(|from| self.deferred.remove(from)).map(|(_, message)| message).collect()
     }
 }
 
@@ -60,10 +49,8 @@ impl Raft {
     /// Plans to campaign once the promise to the leader that seems to have crashed has ended, each voter in its turn.
     pub(super) fn plan_campaign(&mut self, crashed: MemberId) {
         let voters = self.membership().voters;
-        let Some(turn) = voters
-            .iter()
-            .filter(|voter| **voter != crashed)
-            .position(|voter| *voter == self.id())
+        let Some(turn) =
+            voters.iter().filter(|voter| **voter != crashed).position(|voter| *voter == self.id())
         else {
             return;
         };

@@ -84,10 +84,7 @@ pub(super) struct Promise {
 impl Promise {
     /// Nothing is promised.
     pub(super) const fn none() -> Self {
-        Self {
-            to: None,
-            until: Monotonic::from_nanos(0),
-        }
+        Self { to: None, until: Monotonic::from_nanos(0) }
     }
 
     /// A promise made before a restart, to a leader unknown.
@@ -128,10 +125,7 @@ mod tests {
         assert!(!lease.is_valid(at_ms(1_000)), "nobody has answered yet");
         lease.confirm(round, LEASE);
         assert!(lease.is_valid(at_ms(1_089)));
-        assert!(
-            !lease.is_valid(at_ms(1_090)),
-            "a tenth is left for clocks that run fast"
-        );
+        assert!(!lease.is_valid(at_ms(1_090)), "a tenth is left for clocks that run fast");
     }
 
     #[test]
@@ -150,10 +144,7 @@ mod tests {
         let round = lease.begin_round(at_ms(0));
         lease.revoke();
         lease.confirm(round, LEASE);
-        assert!(
-            !lease.is_valid(at_ms(1)),
-            "a round from before the revocation does not count"
-        );
+        assert!(!lease.is_valid(at_ms(1)), "a round from before the revocation does not count");
         lease.give_up();
         let round = lease.begin_round(at_ms(2));
         lease.confirm(round, LEASE);
@@ -167,9 +158,6 @@ mod tests {
         assert_eq!(promise.bars(MemberId(1), at_ms(50)), None);
         assert_eq!(promise.bars(MemberId(2), at_ms(50)), Some(at_ms(100)));
         assert_eq!(promise.bars(MemberId(2), at_ms(100)), None);
-        assert_eq!(
-            Promise::forgotten(at_ms(100)).bars(MemberId(1), at_ms(50)),
-            Some(at_ms(100))
-        );
+        assert_eq!(Promise::forgotten(at_ms(100)).bars(MemberId(1), at_ms(50)), Some(at_ms(100)));
     }
 }

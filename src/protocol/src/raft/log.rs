@@ -90,10 +90,7 @@ impl Log {
 
 impl Storage for Log {
     fn initial_state(&self) -> raft::Result<RaftState> {
-        Ok(RaftState::new(
-            hard_state_into_raft(self.hard_state),
-            membership_into_raft(&self.membership),
-        ))
+        Ok(RaftState::new(hard_state_into_raft(self.hard_state), membership_into_raft(&self.membership)))
     }
 
     fn entries(
@@ -131,9 +128,7 @@ impl Storage for Log {
         if index < self.before.0 {
             return Err(StorageError::Compacted.into());
         }
-        self.at(index)
-            .map(|entry| entry.term)
-            .ok_or_else(|| StorageError::Unavailable.into())
+        self.at(index).map(|entry| entry.term).ok_or_else(|| StorageError::Unavailable.into())
     }
 
     fn first_index(&self) -> raft::Result<u64> {
@@ -161,12 +156,7 @@ pub(super) fn entry_from_raft(entry: eraftpb::Entry) -> Entry {
         EntryType::EntryNormal => EntryKind::Normal,
         EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => EntryKind::Membership,
     };
-    Entry {
-        term: Term(entry.term),
-        index: LogIndex(entry.index),
-        kind,
-        data: entry.data,
-    }
+    Entry { term: Term(entry.term), index: LogIndex(entry.index), kind, data: entry.data }
 }
 
 pub(super) fn entry_into_raft(entry: Entry) -> eraftpb::Entry {
@@ -185,11 +175,7 @@ pub(super) fn entry_into_raft(entry: Entry) -> eraftpb::Entry {
 
 pub(super) fn hard_state_from_raft(hard_state: &eraftpb::HardState) -> HardState {
     let vote = Some(MemberId(hard_state.vote)).filter(|vote| vote.get() != 0);
-    HardState {
-        term: Term(hard_state.term),
-        vote,
-        commit: LogIndex(hard_state.commit),
-    }
+    HardState { term: Term(hard_state.term), vote, commit: LogIndex(hard_state.commit) }
 }
 
 fn hard_state_into_raft(hard_state: HardState) -> eraftpb::HardState {

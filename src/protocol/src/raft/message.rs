@@ -63,10 +63,8 @@ const FOREIGN: [MessageType; 10] = [
 impl Message {
     /// Takes a message that the crate wants to send.
     pub(super) fn from_raft(mut message: eraftpb::Message) -> Self {
-        let snapshot = message
-            .snapshot
-            .as_ref()
-            .map(|snapshot| log::metadata_from_raft(snapshot.get_metadata()));
+        let snapshot =
+            message.snapshot.as_ref().map(|snapshot| log::metadata_from_raft(snapshot.get_metadata()));
         Self {
             kind: message.msg_type as u32,
             from: MemberId(message.from),
@@ -74,11 +72,7 @@ impl Message {
             term: Term(message.term),
             log_term: Term(message.log_term),
             index: LogIndex(message.index),
-            entries: message
-                .take_entries()
-                .into_iter()
-                .map(log::entry_from_raft)
-                .collect(),
+            entries: message.take_entries().into_iter().map(log::entry_from_raft).collect(),
             commit: LogIndex(message.commit),
             commit_term: Term(message.commit_term),
             snapshot,
@@ -104,13 +98,7 @@ impl Message {
         message.term = self.term.get();
         message.log_term = self.log_term.get();
         message.index = self.index.get();
-        message.set_entries(
-            self.entries
-                .into_iter()
-                .map(log::entry_into_raft)
-                .collect::<Vec<_>>()
-                .into(),
-        );
+        message.set_entries(self.entries.into_iter().map(log::entry_into_raft).collect::<Vec<_>>().into());
         message.commit = self.commit.get();
         message.commit_term = self.commit_term.get();
         if let Some(metadata) = &self.snapshot {
@@ -143,10 +131,7 @@ impl Message {
             }
             (index, term) = (entry.index, entry.term);
         }
-        let offers_snapshot = self
-            .snapshot
-            .as_ref()
-            .is_some_and(|snapshot| snapshot.index.get() > 0);
+        let offers_snapshot = self.snapshot.as_ref().is_some_and(|snapshot| snapshot.index.get() > 0);
         if offers_snapshot != (kind == MessageType::MsgSnapshot) {
             return invalid("and its snapshot do not fit");
         }
@@ -200,31 +185,13 @@ mod tests {
             append(&[(2, 9)]),
             append(&[(3, 8), (2, 9)]),
             append(&[(4, 8)]),
+            Message { term: Term(0), ..append(&[]) },
+            Message { from: MemberId(0), ..append(&[]) },
+            Message { from: MemberId(2), ..append(&[]) },
+            Message { kind: MessageType::MsgHeartbeat as u32, ..append(&[(2, 8)]) },
+            Message { kind: MessageType::MsgSnapshot as u32, ..append(&[]) },
             Message {
-                term: Term(0),
-                ..append(&[])
-            },
-            Message {
-                from: MemberId(0),
-                ..append(&[])
-            },
-            Message {
-                from: MemberId(2),
-                ..append(&[])
-            },
-            Message {
-                kind: MessageType::MsgHeartbeat as u32,
-                ..append(&[(2, 8)])
-            },
-            Message {
-                kind: MessageType::MsgSnapshot as u32,
-                ..append(&[])
-            },
-            Message {
-                snapshot: Some(SnapshotMetadata {
-                    index: LogIndex(1),
-                    ..Default::default()
-                }),
+                snapshot: Some(SnapshotMetadata { index: LogIndex(1), ..Default::default() }),
                 ..append(&[])
             },
         ];
@@ -239,18 +206,9 @@ mod tests {
             MessageType::MsgReadIndex,
             MessageType::MsgReadIndexResp,
         ];
-        let local = local.into_iter().map(|kind| Message {
-            kind: kind as u32,
-            ..append(&[])
-        });
-        for message in bad.into_iter().chain(local).chain([Message {
-            kind: 99,
-            ..append(&[])
-        }]) {
-            assert!(
-                matches!(message.clone().into_raft(), Err(Refused::Invalid(_))),
-                "{message:?}"
-            );
+        let local = local.into_iter().map(|kind| Message { kind: kind as u32, ..append(&[]) });
+        for message in bad.into_iter().chain(local).chain([Message { kind: 99, ..append(&[]) }]) {
+            assert!(matches!(message.clone().into_raft(), Err(Refused::Invalid(_))), "{message:?}");
         }
     }
 }

@@ -112,18 +112,11 @@ impl Raft {
     /// # Errors
     /// [`Refused::Broken`] when what it found contradicts itself.
     pub fn new(now: Monotonic, id: MemberId, options: Options, start: Start) -> Result<Self, Refused> {
-        let Start {
-            mut hard_state,
-            snapshot,
-            entries,
-        } = start;
+        let Start { mut hard_state, snapshot, entries } = start;
         let mut last = snapshot.index;
         for entry in entries.iter().filter(|entry| entry.index > snapshot.index) {
             if entry.index != last.next() {
-                return Err(Refused::Broken(format!(
-                    "entry {} is missing from the log",
-                    last.next()
-                )));
+                return Err(Refused::Broken(format!("entry {} is missing from the log", last.next())));
             }
             last = entry.index;
         }
@@ -158,11 +151,7 @@ impl Raft {
         config.validate().map_err(broken)?;
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let node = RawNode::new(&config, Log::new(hard_state, snapshot, entries), &logger).map_err(broken)?;
-        let promise = if is_newborn {
-            Promise::none()
-        } else {
-            Promise::forgotten(now + options.lease)
-        };
+        let promise = if is_newborn { Promise::none() } else { Promise::forgotten(now + options.lease) };
         let mut raft = Self {
             node,
             next_tick: now + options.tick,
@@ -248,15 +237,10 @@ impl Raft {
         let mut greatest = None;
         self.reads_asked.retain(|(asked, context)| {
             let done = *asked <= round;
-            greatest = if done {
-                greatest.max(Some(*context))
-            } else {
-                greatest
-            };
+            greatest = if done { greatest.max(Some(*context)) } else { greatest };
             !done
         });
-        self.reads_ready
-            .extend(greatest.map(|context| ReadReady { context, index }));
+        self.reads_ready.extend(greatest.map(|context| ReadReady { context, index }));
     }
 
     /// Steps a checked message into the crate, keeping promises.
@@ -333,9 +317,7 @@ impl Protocol for Raft {
     }
 
     fn deadline(&self) -> Monotonic {
-        self.election
-            .deadline()
-            .map_or(self.next_tick, |deadline| deadline.min(self.next_tick))
+        self.election.deadline().map_or(self.next_tick, |deadline| deadline.min(self.next_tick))
     }
 
     fn persisted(&mut self, now: Monotonic, token: Token) {
@@ -382,9 +364,8 @@ impl Protocol for Raft {
             .map_err(|error| Refused::Broken(format!("a membership change cannot be applied: {error}")))?;
         // A majority of the old members need not be one of the new: what it acknowledged no longer counts.
         self.lease.revoke();
-        self.reads_waiting = self
-            .reads_waiting
-            .max(self.reads_asked.drain(..).map(|(_, context)| context).max());
+        self.reads_waiting =
+            self.reads_waiting.max(self.reads_asked.drain(..).map(|(_, context)| context).max());
         self.after_call();
         Ok((log::membership_from_raft(&state), about))
     }
@@ -411,20 +392,15 @@ impl Protocol for Raft {
         }
         // The call for an election may reach the other late, when we would lead again by lease.
         self.lease.give_up();
-        self.reads_waiting = self
-            .reads_waiting
-            .max(self.reads_asked.drain(..).map(|(_, context)| context).max());
+        self.reads_waiting =
+            self.reads_waiting.max(self.reads_asked.drain(..).map(|(_, context)| context).max());
         self.node.transfer_leader(to.get());
         self.after_call();
         Ok(())
     }
 
     fn snapshot_sent(&mut self, to: MemberId, success: bool) {
-        let status = if success {
-            raft::SnapshotStatus::Finish
-        } else {
-            raft::SnapshotStatus::Failure
-        };
+        let status = if success { raft::SnapshotStatus::Finish } else { raft::SnapshotStatus::Failure };
         self.node.report_snapshot(to.get(), status);
     }
 

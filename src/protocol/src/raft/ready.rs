@@ -95,18 +95,11 @@ impl Raft {
             output.committed.clear();
         }
         self.node.mut_store().append(ready.entries());
-        persist
-            .entries
-            .extend(ready.take_entries().into_iter().map(log::entry_from_raft));
+        persist.entries.extend(ready.take_entries().into_iter().map(log::entry_from_raft));
         if writes {
             persist.token = number;
         }
-        output.committed.extend(
-            ready
-                .take_committed_entries()
-                .into_iter()
-                .map(log::entry_from_raft),
-        );
+        output.committed.extend(ready.take_committed_entries().into_iter().map(log::entry_from_raft));
         let mut messages = ready.take_persisted_messages();
         if self.durable_term == self.term() {
             messages.retain(|message| {
@@ -117,12 +110,7 @@ impl Raft {
                 promises
             });
         }
-        self.held.readies.push_back(HeldReady {
-            number,
-            writes,
-            term: self.term(),
-            messages,
-        });
+        self.held.readies.push_back(HeldReady { number, writes, term: self.term(), messages });
         self.node.advance_append_async(ready);
     }
 

@@ -35,11 +35,7 @@ fn ms(ms: u64) -> Duration {
 
 fn genesis(voters: &[u64]) -> SnapshotMetadata {
     let membership = Membership::of_voters(voters.iter().copied().map(MemberId));
-    SnapshotMetadata {
-        index: GENESIS,
-        term: Term(1),
-        membership,
-    }
+    SnapshotMetadata { index: GENESIS, term: Term(1), membership }
 }
 
 impl Group {
@@ -52,13 +48,7 @@ impl Group {
             trace: Vec::new(),
         };
         for voter in voters {
-            group.start(
-                id(*voter),
-                Start {
-                    snapshot: genesis(voters),
-                    ..Start::default()
-                },
-            );
+            group.start(id(*voter), Start { snapshot: genesis(voters), ..Start::default() });
         }
         group
     }
@@ -143,14 +133,7 @@ impl Group {
                 let status = member.raft.status();
                 let (index, membership) = (status.commit, member.membership.clone());
                 let term = Term(member.raft.node.raft.raft_log.term(index.get()).unwrap());
-                member.raft.snapshot_saved(
-                    SnapshotMetadata {
-                        index,
-                        term,
-                        membership,
-                    },
-                    index,
-                );
+                member.raft.snapshot_saved(SnapshotMetadata { index, term, membership }, index);
             }
             if let Some(persist) = output.persist {
                 member.writes.push_back((now + ms(2), persist));
@@ -176,11 +159,7 @@ impl Group {
 
     fn leader(&self) -> Option<u64> {
         let leads = |member: &&MemberId| self.members[*member].raft.is_settled_leader();
-        let newest = self
-            .members
-            .keys()
-            .filter(leads)
-            .max_by_key(|member| self.members[member].raft.term());
+        let newest = self.members.keys().filter(leads).max_by_key(|member| self.members[member].raft.term());
         newest.map(|member| member.get())
     }
 
@@ -190,13 +169,7 @@ impl Group {
     }
 
     fn isolate(&mut self, member: u64) {
-        for other in self
-            .members
-            .keys()
-            .copied()
-            .filter(|other| *other != id(member))
-            .collect::<Vec<_>>()
-        {
+        for other in self.members.keys().copied().filter(|other| *other != id(member)).collect::<Vec<_>>() {
             self.cuts.insert((id(member), other));
             self.cuts.insert((other, id(member)));
         }
@@ -214,10 +187,7 @@ impl Group {
     }
 
     fn has(&self, member: u64, data: &str) -> bool {
-        self.members[&id(member)]
-            .applied
-            .iter()
-            .any(|(_, applied)| applied == data)
+        self.members[&id(member)].applied.iter().any(|(_, applied)| applied == data)
     }
 
     /// Asks for a read and tells whether it may be served at once.
@@ -256,14 +226,9 @@ fn a_group_elects_a_leader_and_replicates() {
     let leader = group.elect();
     group.propose(leader, "a").unwrap();
     group.propose(leader, "b").unwrap();
-    group.run_until("both on all", |group| {
-        (1..=3).all(|member| group.has(member, "b"))
-    });
+    group.run_until("both on all", |group| (1..=3).all(|member| group.has(member, "b")));
     let expected = group.get(leader).applied.clone();
-    assert_eq!(
-        expected.iter().map(|(_, data)| data.clone()).collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    assert_eq!(expected.iter().map(|(_, data)| data.clone()).collect::<Vec<_>>(), ["a", "b"]);
     assert!((1..=3).all(|member| group.members[&id(member)].applied == expected));
     let follower = leader % 3 + 1;
     assert_eq!(group.propose(follower, "c"), Err(Refused::NotLeader));
@@ -295,11 +260,7 @@ fn nothing_is_committed_before_a_majority_has_it_on_disk() {
     group.propose(leader, "a").unwrap();
     group.run(ms(500));
     assert!(!group.has(leader, "a"));
-    assert_eq!(
-        group.leader(),
-        Some(leader),
-        "heartbeats are answered while the disks stall"
-    );
+    assert_eq!(group.leader(), Some(leader), "heartbeats are answered while the disks stall");
     group.get(leader % 3 + 1).disk_stalls = false;
     group.run_until("committed", |group| group.has(leader, "a"));
 }
@@ -310,10 +271,7 @@ fn a_read_under_a_lease_needs_no_round_trip() {
     let leader = group.elect();
     group.run(ms(200));
     assert!(group.reads_at_once(leader, 1));
-    assert!(
-        !group.reads_at_once(leader % 3 + 1, 1),
-        "a follower confirms no read"
-    );
+    assert!(!group.reads_at_once(leader % 3 + 1, 1), "a follower confirms no read");
 }
 
 #[test]
@@ -324,10 +282,7 @@ fn a_leader_that_hears_nobody_serves_no_read_once_the_lease_is_over() {
     group.isolate(leader);
     group.run(ms(200));
     assert!(!group.reads_at_once(leader, 1));
-    assert!(
-        group.get(leader).raft.is_leader(),
-        "it has not noticed yet that it may have been replaced"
-    );
+    assert!(group.get(leader).raft.is_leader(), "it has not noticed yet that it may have been replaced");
 }
 
 /// F6: the leader is stopped, another one takes over, and the old one wakes up with old beliefs.
@@ -340,10 +295,7 @@ fn a_leader_that_was_paused_serves_no_stale_read() {
     group.run_until("another leader", |group| group.leader().is_some());
     group.members.insert(id(leader), paused);
     assert!(group.get(leader).raft.is_leader());
-    assert!(
-        !group.reads_at_once(leader, 1),
-        "the lease counts real time, not ticks"
-    );
+    assert!(!group.reads_at_once(leader, 1), "the lease counts real time, not ticks");
     group.run(ms(500));
     assert!(!group.get(leader).raft.is_leader());
     assert!(group.get(leader).reads.iter().all(|read| read.context != 1));
@@ -367,11 +319,8 @@ fn a_follower_that_restarts_keeps_the_promise_that_it_forgot() {
         raft.node.raft.leader_id = leader;
         raft.suspect(now, id(leader));
     }
-    let is_elected = |group: &Group| {
-        followers
-            .iter()
-            .any(|member| group.members[&id(*member)].raft.is_leader())
-    };
+    let is_elected =
+        |group: &Group| followers.iter().any(|member| group.members[&id(*member)].raft.is_leader());
     for context in 1.. {
         let serves = group.reads_at_once(leader, context);
         assert!(!(serves && is_elected(&group)), "two members could answer reads");
@@ -422,10 +371,7 @@ fn a_member_that_was_cut_off_does_not_disturb() {
     group.run(ms(8_000));
     group.cuts.clear();
     group.run(ms(3_000));
-    assert_eq!(
-        (group.leader(), group.get(leader).raft.term()),
-        (Some(leader), term)
-    );
+    assert_eq!((group.leader(), group.get(leader).raft.term()), (Some(leader), term));
 }
 
 #[test]
@@ -450,15 +396,10 @@ fn a_learner_joins_catches_up_and_becomes_a_voter() {
     group.run(ms(100));
     group.start(id(4), Start::default());
     // What a newcomer cannot get from the log comes as a snapshot; this harness keeps no state beside it.
-    let learner = Change::AddLearner {
-        member: id(4),
-        about: Bytes::from_static(b"four"),
-    };
+    let learner = Change::AddLearner { member: id(4), about: Bytes::from_static(b"four") };
     group.change(leader, &learner);
     assert_eq!(group.get(leader).raft.change(&learner), Err(Refused::Busy));
-    group.run_until("the snapshot", |group| {
-        group.members[&id(4)].membership.learners.contains(&id(4))
-    });
+    group.run_until("the snapshot", |group| group.members[&id(4)].membership.learners.contains(&id(4)));
     group.propose(leader, "b").unwrap();
     group.run_until("caught up", |group| group.has(4, "b"));
     assert_eq!(group.get(4).raft.status().role, Role::Learner);
@@ -474,10 +415,7 @@ fn a_removed_voter_no_longer_counts() {
     let mut group = Group::new(&[1, 2, 3]);
     let leader = group.elect();
     let (gone, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
-    assert!(matches!(
-        group.get(leader).raft.change(&Change::Remove(id(leader))),
-        Err(Refused::Invalid(_))
-    ));
+    assert!(matches!(group.get(leader).raft.change(&Change::Remove(id(leader))), Err(Refused::Invalid(_))));
     group.change(leader, &Change::Remove(id(gone)));
     group.run_until("left", |group| {
         let membership = &group.members[&id(leader)].membership;
@@ -486,10 +424,7 @@ fn a_removed_voter_no_longer_counts() {
     group.isolate(other);
     group.propose(leader, "a").unwrap();
     group.run(ms(500));
-    assert!(
-        !group.has(leader, "a"),
-        "one of two voters is no majority, whatever the removed one says"
-    );
+    assert!(!group.has(leader, "a"), "one of two voters is no majority, whatever the removed one says");
 }
 
 #[test]
@@ -500,14 +435,7 @@ fn a_member_that_lost_what_it_acknowledged_stops() {
     group.run(ms(200));
     let follower = leader % 3 + 1;
     let disk = group.crash(follower);
-    group.start(
-        id(follower),
-        Start {
-            entries: Vec::new(),
-            hard_state: HardState::default(),
-            ..disk
-        },
-    );
+    group.start(id(follower), Start { entries: Vec::new(), hard_state: HardState::default(), ..disk });
     let (now, commit) = (group.now, group.get(leader).raft.status().commit);
     let heartbeat = Message {
         kind: MessageType::MsgHeartbeat as u32,
@@ -523,30 +451,15 @@ fn a_member_that_lost_what_it_acknowledged_stops() {
 
 #[test]
 fn a_log_that_contradicts_itself_does_not_start() {
-    let entry = |index| Entry {
-        term: Term(2),
-        index: LogIndex(index),
-        kind: EntryKind::Normal,
-        data: Bytes::new(),
-    };
+    let entry =
+        |index| Entry { term: Term(2), index: LogIndex(index), kind: EntryKind::Normal, data: Bytes::new() };
     let start = |commit, entries: Vec<Entry>| {
-        let hard_state = HardState {
-            term: Term(2),
-            vote: None,
-            commit: LogIndex(commit),
-        };
-        let start = Start {
-            hard_state,
-            snapshot: genesis(&[1]),
-            entries,
-        };
+        let hard_state = HardState { term: Term(2), vote: None, commit: LogIndex(commit) };
+        let start = Start { hard_state, snapshot: genesis(&[1]), entries };
         Raft::new(Monotonic::default(), id(1), Options::default(), start).map(|_| ())
     };
     assert_eq!(start(3, vec![entry(2), entry(3)]), Ok(()));
-    assert!(matches!(
-        start(4, vec![entry(2), entry(3)]),
-        Err(Refused::Broken(_))
-    ));
+    assert!(matches!(start(4, vec![entry(2), entry(3)]), Err(Refused::Broken(_))));
     assert!(matches!(start(1, vec![entry(3)]), Err(Refused::Broken(_))));
 }
 
