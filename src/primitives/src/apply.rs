@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use prost::Message;
-use synod_proto::primitive::v1::Command;
 use synod_proto::primitive::v1::command::Operation;
+use synod_proto::primitive::v1::{Command, DeleteResponse};
 use synod_storage::state::{Fault, StateStore};
 use synod_types::{Error, ErrorCode, PrimitiveId, PrimitiveKind, SessionId};
 
 use crate::context::{Context, Environment, Failure, Outcome};
-use crate::{Change, ownership, registry, timers};
+use crate::{Change, counter, election, lock, map, ownership, registry, set, timers, value};
 
 /// A command of one kind of primitive: the request message, made executable.
 pub(crate) trait Apply: Sized {
@@ -66,12 +66,36 @@ fn dispatch(
         Operation::Create(command) => {
             registry::create(store, &environment, primitive, command).map(|response| encode(&response))
         }
-        Operation::Delete(_) => registry::delete(store, primitive).map(|response| encode(&response)),
+        Operation::Delete(_) => {
+            delete(store, environment, primitive, changes).map(|response| encode(&response))
+        }
         Operation::CounterSet(command) => run!(command),
         Operation::CounterUpdate(command) => run!(command),
         Operation::CounterIncrement(command) => run!(command),
         Operation::CounterDecrement(command) => run!(command),
-        _ => Err(Failure::rejected(ErrorCode::NotSupported, "not yet")),
+        Operation::ValueSet(command) => run!(command),
+        Operation::ValueInsert(command) => run!(command),
+        Operation::ValueUpdate(command) => run!(command),
+        Operation::ValueDelete(command) => run!(command),
+        Operation::MapPut(command) => run!(command),
+        Operation::MapInsert(command) => run!(command),
+        Operation::MapUpdate(command) => run!(command),
+        Operation::MapRemove(command) => run!(command),
+        Operation::MapClear(command) => run!(command),
+        Operation::MapTransact(command) => run!(command),
+        Operation::SetAdd(command) => run!(command),
+        Operation::SetRemove(command) => run!(command),
+        Operation::SetClear(command) => run!(command),
+        Operation::LockAcquire(command) => run!(command),
+        Operation::LockRenew(command) => run!(command),
+        Operation::LockRelease(command) => run!(command),
+        Operation::LockForceRelease(command) => run!(command),
+        Operation::ElectionEnter(command) => run!(command),
+        Operation::ElectionWithdraw(command) => run!(command),
+        Operation::ElectionAnoint(command) => run!(command),
+        Operation::ElectionPromote(command) => run!(command),
+        Operation::ElectionDemote(command) => run!(command),
+        Operation::ElectionEvict(command) => run!(command),
     }
 }
 
@@ -83,8 +107,29 @@ fn run<A: Apply>(
     changes: &mut Vec<Change>,
 ) -> Outcome<Bytes> {
     registry::expect(&*store, primitive, A::KIND)?;
-    let mut context = Context::new(store, environment, primitive, A::KIND, changes);
+    let mut context = Context::new(store, environment, primitive, changes);
     command.apply(&mut context).map(|response| encode(&response))
+}
+
+/// Deletes a primitive: its kind removes what it holds, then the registry forgets it.
+fn delete(
+    store: &mut dyn StateStore,
+    environment: Environment<'_>,
+    primitive: PrimitiveId,
+    changes: &mut Vec<Change>,
+) -> Outcome<DeleteResponse> {
+    let kind = registry::kind_of(store, primitive)?;
+    let mut context = Context::new(store, environment, primitive, changes);
+    match kind {
+        Some(PrimitiveKind::Counter) => counter::delete_primitive(&mut context)?,
+        Some(PrimitiveKind::Value) => value::delete_primitive(&mut context)?,
+        Some(PrimitiveKind::Map) => map::delete_primitive(&mut context).map(|_| ())?,
+        Some(PrimitiveKind::Set) => set::delete_primitive(&mut context).map(|_| ())?,
+        Some(PrimitiveKind::Lock) => lock::delete_primitive(&mut context)?,
+        Some(PrimitiveKind::Election) => election::delete_primitive(&mut context)?,
+        None => {}
+    }
+    registry::delete(store, primitive)
 }
 
 fn encode(response: &impl Message) -> Bytes {
@@ -92,7 +137,8 @@ fn encode(response: &impl Message) -> Bytes {
 }
 
 /// Fires every timer with a deadline of at most `environment.now`, in order (C6), each at the time of its own
-/// deadline, and returns how many.
+/// deadline, and returns how many. To be called before the commands of every entry, with that entry's time; if the
+/// entry is the first of a new leader, with that as `leader_since` already.
 ///
 /// # Errors
 /// [`Fault`] when the store fails: the replica must stop.
@@ -107,18 +153,15 @@ pub fn fire_timers(
         let Some(kind) = kind_of(store, due.primitive)? else {
             continue;
         };
-        let environment = Environment {
-            now: due.key.deadline,
-            session: SessionId::default(),
-            ..environment
-        };
-        let mut context = Context::new(store, environment, due.primitive, kind, changes);
-        let outcome: Outcome<()> = match kind {
+        let environment =
+            Environment { now: due.timer.deadline, session: SessionId::default(), ..environment };
+        let mut context = Context::new(store, environment, due.primitive, changes);
+        let outcome = match kind {
             PrimitiveKind::Counter | PrimitiveKind::Election => Ok(()),
-            _ => {
-                let _ = (&mut context, due.payload);
-                Ok(())
-            }
+            PrimitiveKind::Value => value::timer_fired(&mut context, due.timer),
+            PrimitiveKind::Map => map::timer_fired(&mut context, due.timer, due.own),
+            PrimitiveKind::Set => set::timer_fired(&mut context, due.timer, due.own),
+            PrimitiveKind::Lock => lock::timer_fired(&mut context, due.timer, &due.own),
         };
         settle(outcome)?;
     }
@@ -135,17 +178,15 @@ pub fn session_ended(
     session: SessionId,
     changes: &mut Vec<Change>,
 ) -> Result<(), Fault> {
-    for primitive in ownership::take(store, session)? {
+    for (primitive, owned) in ownership::take(store, session)? {
         let Some(kind) = kind_of(store, primitive)? else {
             continue;
         };
-        let mut context = Context::new(store, environment, primitive, kind, changes);
-        let outcome: Outcome<()> = match kind {
+        let mut context = Context::new(store, environment, primitive, changes);
+        let outcome = match kind {
             PrimitiveKind::Counter | PrimitiveKind::Value | PrimitiveKind::Map | PrimitiveKind::Set => Ok(()),
-            _ => {
-                let _ = &mut context;
-                Ok(())
-            }
+            PrimitiveKind::Lock => lock::session_ended(&mut context, owned),
+            PrimitiveKind::Election => election::session_ended(&mut context, owned),
         };
         settle(outcome)?;
     }

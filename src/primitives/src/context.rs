@@ -1,15 +1,18 @@
 //! The context in which a command runs: the store, narrowed to one primitive, and the environment.
 
 use bytes::Bytes;
+use prost::Message;
 use synod_proto::primitive::v1::event::Event;
-use synod_storage::state::{Blob, Fault, KeyRange, StateRead, StateStore, Table};
+use synod_storage::state::{Blob, Fault, StateRead, StateStore, Table};
 use synod_types::{
-    Error, ErrorCode, Index, Limits, LogTime, PartitionId, PrimitiveId, PrimitiveKind, SessionId, SlotTable,
+    Error, ErrorCode, Index, Limits, LogTime, PartitionId, Position, PrimitiveId, SessionId, SlotTable,
     Version,
 };
 
-use crate::keys::{self, Record, TimerKey};
+use crate::keys::{self, Record, Timer};
 use crate::{Change, ownership, timers};
+
+const FORMAT: u8 = 1;
 
 /// Why a command or query has no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -30,9 +33,7 @@ impl Failure {
 
     /// What is stored cannot be read: by a newer version of Synod, or damaged.
     pub(crate) fn unreadable(what: &str) -> Self {
-        Self::Fault(Fault(format!(
-            "cannot read a stored {what}: unknown format or damaged"
-        )))
+        Self::Fault(Fault(format!("cannot read a stored {what}: unknown format or damaged")))
     }
 }
 
@@ -58,9 +59,11 @@ pub struct Environment<'a> {
     /// The index of the command. For a timer: of the command that will be applied next. For a query: of the last
     /// one that was applied.
     pub index: Index,
+    /// The position of the last change before this command; for a query, of the last change. Not used by timers.
+    pub position: Position,
     /// The time of the entry; for a timer, its deadline.
     pub now: LogTime,
-    /// The time of the last leader change: leases count from no earlier than this.
+    /// The time of the last leader change, which may be that of this entry: leases count from no earlier than this.
     pub leader_since: LogTime,
     /// Whose command it is; 0 for none.
     pub session: SessionId,
@@ -76,29 +79,63 @@ pub(crate) struct View<'a> {
 impl View<'_> {
     /// The value of a record.
     pub(crate) fn get(&self, record: Record, own: &[u8]) -> Result<Option<Blob>, Fault> {
+        self.store.get(Table::Data, &keys::data(self.primitive, record, own))
+    }
+
+    /// A structured record. `what` names it in the fault that ends all if it cannot be read.
+    pub(crate) fn read<M: Message + Default>(
+        &self,
+        record: Record,
+        own: &[u8],
+        what: &str,
+    ) -> Outcome<Option<M>> {
+        let stored = self.get(record, own)?;
+        stored.map(|stored| decode(&stored, what)).transpose()
+    }
+
+    /// The records of one kind, in the order of their own keys: (own key, value).
+    pub(crate) fn scan(
+        &self,
+        record: Record,
+    ) -> impl Iterator<Item = Result<(Vec<u8>, Blob), Fault>> + use<'_> {
         self.store
-            .get(Table::Data, &keys::data(self.primitive, record, own))
+            .scan(Table::Data, keys::data_range(self.primitive, record, b""))
+            .map(|pair| pair.map(|(key, value)| (keys::own_key(&key).to_vec(), value)))
+    }
+
+    /// The structured records of one kind whose own keys are numbers, in the order of the numbers.
+    pub(crate) fn numbered<M: Message + Default>(
+        &self,
+        record: Record,
+        what: &'static str,
+    ) -> impl Iterator<Item = Outcome<(u64, M)>> + use<'_, M> {
+        self.scan(record).map(move |pair| {
+            let (own, value) = pair?;
+            let number = keys::own_number(&own).ok_or_else(|| Failure::unreadable(what))?;
+            Ok((number, decode(&value, what)?))
+        })
     }
 
     /// The limits of the partition.
     pub(crate) const fn limits(&self) -> &Limits {
         self.environment.limits
     }
+}
 
-    /// Checks the key of a keyed primitive: its length, and that it lives here.
-    pub(crate) fn check_key(&self, what: &str, key: &str) -> Result<(), Error> {
-        check_key(&self.environment, what, key)
-    }
+fn decode<M: Message + Default>(stored: &[u8], what: &str) -> Outcome<M> {
+    let message = match stored.split_first() {
+        Some((&FORMAT, message)) => M::decode(message).ok(),
+        _ => None,
+    };
+    message.ok_or_else(|| Failure::unreadable(what))
 }
 
 /// Read and write access to one primitive, for the time of one command.
 pub(crate) struct Context<'a> {
-    pub(crate) store: &'a mut dyn StateStore,
+    store: &'a mut dyn StateStore,
     pub(crate) environment: Environment<'a>,
-    pub(crate) primitive: PrimitiveId,
-    pub(crate) kind: PrimitiveKind,
+    primitive: PrimitiveId,
     changes: &'a mut Vec<Change>,
-    timers_set: u32,
 }
 
 impl<'a> Context<'a> {
@@ -106,60 +143,32 @@ impl<'a> Context<'a> {
         store: &'a mut dyn StateStore,
         environment: Environment<'a>,
         primitive: PrimitiveId,
-        kind: PrimitiveKind,
         changes: &'a mut Vec<Change>,
     ) -> Self {
-        Self {
-            store,
-            environment,
-            primitive,
-            kind,
-            changes,
-            timers_set: 0,
-        }
+        Self { store, environment, primitive, changes }
     }
 
     /// The same primitive, for reading.
     pub(crate) fn view(&self) -> View<'_> {
-        View {
-            store: &*self.store,
-            environment: self.environment,
-            primitive: self.primitive,
-        }
+        View { store: &*self.store, environment: self.environment, primitive: self.primitive }
     }
 
-    /// The value of a record.
-    pub(crate) fn get(&self, record: Record, own: &[u8]) -> Result<Option<Blob>, Fault> {
-        self.store
-            .get(Table::Data, &keys::data(self.primitive, record, own))
+    /// Sets a record.
+    pub(crate) fn put(&mut self, record: Record, own: &[u8], value: &[u8]) -> Result<(), Fault> {
+        self.store.put(Table::Data, &keys::data(self.primitive, record, own), value).map(|_| ())
     }
 
-    /// Sets a record and returns what it replaces.
-    pub(crate) fn put(&mut self, record: Record, own: &[u8], value: &[u8]) -> Result<Option<Blob>, Fault> {
-        self.store
-            .put(Table::Data, &keys::data(self.primitive, record, own), value)
+    /// Sets a structured record.
+    pub(crate) fn write(&mut self, record: Record, own: &[u8], message: &impl Message) -> Result<(), Fault> {
+        let mut value = Vec::with_capacity(1 + message.encoded_len());
+        value.push(FORMAT);
+        message.encode_raw(&mut value);
+        self.put(record, own, &value)
     }
 
-    /// Removes a record and returns it.
-    pub(crate) fn delete(&mut self, record: Record, own: &[u8]) -> Result<Option<Blob>, Fault> {
-        self.store
-            .delete(Table::Data, &keys::data(self.primitive, record, own))
-    }
-
-    /// The records of one kind whose own key starts with `prefix`, in order: (own key, value).
-    pub(crate) fn collect(&self, record: Record, prefix: &[u8]) -> Result<Vec<(Blob, Blob)>, Fault> {
-        let range = keys::data_range(self.primitive, record, prefix);
-        self.store
-            .scan(Table::Data, range)
-            .map(|pair| pair.map(|(key, v)| (keys::own_key(&key).into(), v)))
-            .collect()
-    }
-
-    /// The first record of one kind: (own key, value).
-    pub(crate) fn first(&self, record: Record) -> Result<Option<(Blob, Blob)>, Fault> {
-        let range: KeyRange = keys::data_range(self.primitive, record, b"");
-        let first = self.store.scan(Table::Data, range).next().transpose()?;
-        Ok(first.map(|(key, value)| (keys::own_key(&key).into(), value)))
+    /// Removes a record.
+    pub(crate) fn delete(&mut self, record: Record, own: &[u8]) -> Result<(), Fault> {
+        self.store.delete(Table::Data, &keys::data(self.primitive, record, own)).map(|_| ())
     }
 
     /// The version that items written by this command get (C5).
@@ -187,72 +196,35 @@ impl<'a> Context<'a> {
         });
     }
 
-    /// Sets a timer, which fires on this primitive with `payload` once log time reaches the deadline.
-    pub(crate) fn set_timer(&mut self, deadline: LogTime, payload: &[u8]) -> Result<TimerKey, Fault> {
-        let key = TimerKey {
-            deadline,
-            index: self.environment.index,
-            ordinal: self.timers_set,
-        };
-        self.timers_set += 1;
-        timers::set(self.store, key, self.primitive, payload)?;
-        Ok(key)
+    /// Sets a timer, which fires on this primitive with its own key once log time reaches the deadline. One that is
+    /// set twice for the same own key must be cancelled in between.
+    pub(crate) fn set_timer(&mut self, deadline: LogTime, own: &[u8]) -> Result<Timer, Fault> {
+        let timer = Timer { deadline, index: self.environment.index };
+        timers::set(self.store, timer, self.primitive, own)?;
+        Ok(timer)
     }
 
     /// Takes a timer back. Does nothing if it has fired.
-    pub(crate) fn cancel_timer(&mut self, key: TimerKey) -> Result<(), Fault> {
-        self.store.delete(Table::Timers, &key.encode()).map(|_| ())
+    pub(crate) fn cancel_timer(&mut self, timer: Timer, own: &[u8]) -> Result<(), Fault> {
+        timers::cancel(self.store, timer, self.primitive, own)
     }
 
-    /// Notes that a session has something at stake here, so that this primitive hears of its end.
-    pub(crate) fn own(&mut self, session: SessionId) -> Result<(), Fault> {
-        ownership::add(self.store, session, self.primitive)
+    /// Notes that a session has something at stake here, so that this primitive hears of its end. Session 0 never
+    /// ends.
+    pub(crate) fn own(&mut self, session: SessionId, own: &[u8]) -> Result<(), Fault> {
+        if session == SessionId::default() {
+            return Ok(());
+        }
+        ownership::add(self.store, session, self.primitive, own)
     }
 
-    /// Notes that a session has nothing at stake here any more.
-    pub(crate) fn disown(&mut self, session: SessionId) -> Result<(), Fault> {
-        ownership::remove(self.store, session, self.primitive)
+    /// Notes that a session no longer has this at stake.
+    pub(crate) fn disown(&mut self, session: SessionId, own: &[u8]) -> Result<(), Fault> {
+        ownership::remove(self.store, session, self.primitive, own)
     }
 
-    /// Checks the key of a keyed primitive: its length, and that it lives here.
-    pub(crate) fn check_key(&self, what: &str, key: &str) -> Result<(), Error> {
-        check_key(&self.environment, what, key)
+    /// What a session has at stake here.
+    pub(crate) fn owned(&self, session: SessionId) -> Result<Vec<Vec<u8>>, Fault> {
+        ownership::of(&*self.store, session, self.primitive)
     }
-
-    /// Checks the length of a value.
-    pub(crate) fn check_value(&self, value: &[u8]) -> Result<(), Error> {
-        check_length("value", value.len(), 0, self.limits().value_bytes)
-    }
-
-    /// Checks a text that the user chose, which must not be empty.
-    pub(crate) fn check_text(what: &str, text: &str, max_bytes: u64) -> Result<(), Error> {
-        check_length(what, text.len(), 1, max_bytes)
-    }
-}
-
-fn check_key(environment: &Environment<'_>, what: &str, key: &str) -> Result<(), Error> {
-    check_length(what, key.len(), 1, environment.limits.key_bytes)?;
-    let placement = environment.placement;
-    let home = placement.slots.partition_of(key.as_bytes());
-    if home == placement.partition {
-        return Ok(());
-    }
-    let message = format!(
-        "this {what} lives on partition {home}, not on {}",
-        placement.partition
-    );
-    Err(Error::new(ErrorCode::WrongPartition, message))
-}
-
-fn check_length(what: &str, bytes: usize, min: u64, max: u64) -> Result<(), Error> {
-    let bytes = bytes as u64;
-    if (min..=max).contains(&bytes) {
-        return Ok(());
-    }
-    let message = if bytes < min {
-        format!("the {what} is empty: use 1 to {max} bytes")
-    } else {
-        format!("the {what} has {bytes} bytes: use at most {max}")
-    };
-    Err(Error::new(ErrorCode::Invalid, message))
 }

@@ -5,15 +5,34 @@
 //!
 //! | table | key | value | written by |
 //! |---|---|---|---|
-//! | `Registry` | `i` primitive(8) | [`registry`](crate::registry): 1, kind(1), `Description` message | create, delete |
+//! | `Registry` | `i` primitive(8) | 1, kind(1), `Description` message | create, delete |
 //! | `Registry` | `n` application `\0` name | 1, primitive(8) | create, delete |
-//! | `Ownership` | session(8) primitive(8) | 1 | locks and elections, for what a session holds |
-//! | `Timers` | deadline ms(8) index(8) ordinal(4) | 1, primitive(8), the kind's own key | TTLs, leases, waits |
+//! | `Ownership` | session(8) primitive(8) the kind's own key | 1 | locks and elections, for what a session holds |
+//! | `Timers` | deadline ms(8) index(8) primitive(8) the kind's own key | 1 | TTLs, leases, waits |
 //! | `Data` | primitive(8) [`Record`](1) the kind's own key | by kind, below | the kinds |
+//!
+//! What the kinds store in `Data`. A value in braces is 1, then a protobuf message with these fields in this order;
+//! `?` marks what may be missing, and a timer is the message {deadline ms, index}.
 //!
 //! | kind | record | own key | value |
 //! |---|---|---|---|
 //! | counter | `Item` | none | 1, value (i64, little-endian) |
+//! | value | `Item` | none | item |
+//! | map | `Header` | none | 1, entries (u64, little-endian) |
+//! | map | `Item` | key | item |
+//! | set | `Header` | none | 1, elements (u64, little-endian) |
+//! | set | `Item` | element | item, without bytes |
+//! | lock | `Header` | none | {last fence, holders, whether they read, waiters, timer of the delay?} |
+//! | lock | `Holder` | fence(8) | {request ids, session, lease?, metadata, delay ms} |
+//! | lock | `Queue` | index(8) | {request id, session, reads, lease ms?, timer of the wait?, metadata, delay ms} |
+//! | lock | `Request` | request id | {held: fence, or waiting: index, or ended: {reason, timer}} |
+//! | election | `Header` | none | {term, leader {candidate, session}?} |
+//! | election | `Queue` | order(8) | {candidate, session} |
+//!
+//! An item is 1, 0, version (u64, little-endian), bytes; or, if it expires, 1, 1, version, deadline ms (u64,
+//! little-endian), bytes. A lease is the message {length ms, deadline ms, index}. Own keys in `Ownership` are request
+//! ids and candidates. Own keys in `Timers` are, of a value, none; of a map or set, the key or element; of a lock, `l`
+//! fence(8) for a lease, `w` index(8) for a wait, `d` for the delay, `e` request id for the memory of one that ended.
 //!
 //! What must not go here: meaning. This module only lays bytes out.
 
@@ -32,6 +51,8 @@ pub enum Record {
     Queue = 2,
     /// Where a holder or waiter is found by its request id.
     Request = 3,
+    /// The grants of a lock, by fence.
+    Holder = 4,
 }
 
 /// A key of `Registry` by id.
@@ -50,12 +71,9 @@ pub(crate) fn registry_name(application: &str, name: &str) -> Vec<u8> {
 }
 
 /// A key of `Ownership`.
-pub(crate) fn ownership(session: SessionId, primitive: PrimitiveId) -> [u8; 16] {
-    let mut key = [0; 16];
-    let (first, second) = key.split_at_mut(8);
-    first.copy_from_slice(&session.get().to_be_bytes());
-    second.copy_from_slice(&primitive.get().to_be_bytes());
-    key
+pub(crate) fn ownership(session: SessionId, primitive: PrimitiveId, own: &[u8]) -> Vec<u8> {
+    let (session, primitive) = (session.get().to_be_bytes(), primitive.get().to_be_bytes());
+    [&session, &primitive, own].concat()
 }
 
 /// Everything that a session owns.
@@ -63,48 +81,43 @@ pub(crate) fn ownership_of(session: SessionId) -> KeyRange {
     KeyRange::prefix(session.get().to_be_bytes())
 }
 
-/// The primitive in a key of `Ownership`.
-pub(crate) fn owned_primitive(key: &[u8]) -> Option<PrimitiveId> {
-    let (_, primitive) = key.split_first_chunk::<8>()?;
-    Some(PrimitiveId(u64::from_be_bytes(primitive.try_into().ok()?)))
+/// What a session owns of one primitive.
+pub(crate) fn ownership_in(session: SessionId, primitive: PrimitiveId) -> KeyRange {
+    KeyRange::prefix(ownership(session, primitive, b""))
 }
 
-/// A key of `Timers`: unique, and in the order in which timers fire (C6: by deadline, then by creation).
+/// The primitive and the kind's own key in a key of `Ownership`.
+pub(crate) fn parse_ownership(key: &[u8]) -> Option<(PrimitiveId, &[u8])> {
+    let (_, rest) = key.split_first_chunk::<8>()?;
+    let (primitive, own) = rest.split_first_chunk::<8>()?;
+    Some((PrimitiveId(u64::from_be_bytes(*primitive)), own))
+}
+
+/// When a timer fires, and which command set it. A primitive has at most one timer with the same two and the same
+/// own key, so that the key of a timer is unique; and timers fire in the order of their keys (C6: by deadline, then by
+/// creation).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TimerKey {
+pub struct Timer {
     /// When it fires.
     pub deadline: LogTime,
     /// The command that set it.
     pub index: Index,
-    /// The how-many-th timer of that command it is.
-    pub ordinal: u32,
 }
 
-impl TimerKey {
-    /// The encoded length, in bytes.
-    pub const LEN: usize = 20;
+/// A key of `Timers`.
+pub(crate) fn timer(timer: Timer, primitive: PrimitiveId, own: &[u8]) -> Vec<u8> {
+    let (deadline, index) = (timer.deadline.get().to_be_bytes(), timer.index.get().to_be_bytes());
+    [&deadline, &index, &primitive.get().to_be_bytes(), own].concat()
+}
 
-    /// The key as it is stored.
-    pub fn encode(self) -> [u8; Self::LEN] {
-        let mut key = [0; Self::LEN];
-        let (deadline, rest) = key.split_at_mut(8);
-        let (index, ordinal) = rest.split_at_mut(8);
-        deadline.copy_from_slice(&self.deadline.get().to_be_bytes());
-        index.copy_from_slice(&self.index.get().to_be_bytes());
-        ordinal.copy_from_slice(&self.ordinal.to_be_bytes());
-        key
-    }
-
-    /// Reads a stored key.
-    pub fn decode(key: &[u8]) -> Option<Self> {
-        let (deadline, rest) = key.split_first_chunk::<8>()?;
-        let (index, ordinal) = rest.split_first_chunk::<8>()?;
-        Some(Self {
-            deadline: LogTime(u64::from_be_bytes(*deadline)),
-            index: Index(u64::from_be_bytes(*index)),
-            ordinal: u32::from_be_bytes(ordinal.try_into().ok()?),
-        })
-    }
+/// The timer, the primitive and the kind's own key in a key of `Timers`.
+pub(crate) fn parse_timer(key: &[u8]) -> Option<(Timer, PrimitiveId, &[u8])> {
+    let (deadline, rest) = key.split_first_chunk::<8>()?;
+    let (index, rest) = rest.split_first_chunk::<8>()?;
+    let (primitive, own) = rest.split_first_chunk::<8>()?;
+    let timer =
+        Timer { deadline: LogTime(u64::from_be_bytes(*deadline)), index: Index(u64::from_be_bytes(*index)) };
+    Some((timer, PrimitiveId(u64::from_be_bytes(*primitive)), own))
 }
 
 /// A key of `Data`.
@@ -121,14 +134,14 @@ pub(crate) fn data_range(primitive: PrimitiveId, record: Record, prefix: &[u8]) 
     KeyRange::prefix(data(primitive, record, prefix))
 }
 
-/// Everything that one primitive holds.
-pub(crate) fn data_of(primitive: PrimitiveId) -> KeyRange {
-    KeyRange::prefix(primitive.get().to_be_bytes())
-}
-
 /// A kind's own key within a key of `Data`.
 pub(crate) fn own_key(key: &[u8]) -> &[u8] {
     key.get(9..).unwrap_or_default()
+}
+
+/// The number that is a kind's own key.
+pub(crate) fn own_number(own: &[u8]) -> Option<u64> {
+    own.try_into().ok().map(u64::from_be_bytes)
 }
 
 fn tagged(tag: u8, number: u64) -> [u8; 9] {
@@ -149,35 +162,23 @@ mod tests {
         assert_eq!(registry_id(primitive), *b"i\x01\x02\x03\x04\x05\x06\x07\x08");
         assert_eq!(registry_name("app", "users"), b"napp\0users");
         assert_eq!(
-            ownership(SessionId(9), primitive),
-            *b"\0\0\0\0\0\0\0\x09\x01\x02\x03\x04\x05\x06\x07\x08"
+            ownership(SessionId(9), primitive, b"r"),
+            b"\0\0\0\0\0\0\0\x09\x01\x02\x03\x04\x05\x06\x07\x08r"
         );
-        assert_eq!(
-            data(primitive, Record::Item, b"k"),
-            b"\x01\x02\x03\x04\x05\x06\x07\x08\x01k"
-        );
-        let timer = TimerKey {
-            deadline: LogTime(1),
-            index: Index(2),
-            ordinal: 3,
-        };
-        assert_eq!(timer.encode(), *b"\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\x03");
+        assert_eq!(data(primitive, Record::Item, b"k"), b"\x01\x02\x03\x04\x05\x06\x07\x08\x01k");
+        let own = timer(Timer { deadline: LogTime(1), index: Index(2) }, primitive, b"k");
+        assert_eq!(own, b"\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\x01\x02\x03\x04\x05\x06\x07\x08k");
     }
 
     #[test]
     fn keys_read_back() {
         let primitive = PrimitiveId(7);
-        assert_eq!(
-            owned_primitive(&ownership(SessionId(9), primitive)),
-            Some(primitive)
-        );
+        let stored = ownership(SessionId(9), primitive, b"request");
+        assert_eq!(parse_ownership(&stored), Some((primitive, &b"request"[..])));
         assert_eq!(own_key(&data(primitive, Record::Item, b"alice")), b"alice");
-        let timer = TimerKey {
-            deadline: LogTime(10),
-            index: Index(20),
-            ordinal: 30,
-        };
-        assert_eq!(TimerKey::decode(&timer.encode()), Some(timer));
-        assert_eq!(TimerKey::decode(b"short"), None);
+        let lease = Timer { deadline: LogTime(10), index: Index(20) };
+        let stored = timer(lease, primitive, b"own");
+        assert_eq!(parse_timer(&stored), Some((lease, primitive, &b"own"[..])));
+        assert_eq!(parse_timer(b"short"), None);
     }
 }

@@ -9,25 +9,35 @@
 //! - A rejected command has changed nothing. Commands check first and write after.
 //! - Every change that a watcher can see is emitted in the order in which it was made (C7).
 //! - The version of an item is the index of the command that wrote it (C5).
+//! - What is deleted leaves nothing behind: no timer, no ownership, no count. Only the term of an election stays.
 //!
 //! What must not go here: sessions and exactly-once (the replica's), routing (the client's), I/O of any kind.
 
 mod apply;
+mod bounds;
 mod change;
 mod context;
+mod count;
 mod item;
 pub mod keys;
 mod ownership;
 mod query;
 mod registry;
+mod scan;
 mod timers;
 
 mod counter;
+mod election;
+mod lock;
+mod map;
+mod set;
+mod value;
 
 pub use apply::{apply, fire_timers, session_ended};
 pub use change::Change;
 pub use context::{Environment, Failure, Placement};
-pub use query::{ScanChunks, query, scan};
+pub use query::query;
+pub use scan::{ScanChunks, scan};
 pub use timers::next_deadline;
 
 #[cfg(test)]

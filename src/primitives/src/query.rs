@@ -1,10 +1,10 @@
-//! Queries, which change nothing and do not go through the log, and scans, which read many items as of one moment.
+//! Queries, which change nothing and do not go through the log.
 
 use bytes::Bytes;
 use prost::Message;
+use synod_proto::primitive::v1::Query;
 use synod_proto::primitive::v1::query::Operation;
-use synod_proto::primitive::v1::{Query, Scan};
-use synod_storage::state::{Fault, StateRead, StateSnapshot};
+use synod_storage::state::{Fault, StateRead};
 use synod_types::{Error, ErrorCode, PrimitiveId, PrimitiveKind};
 
 use crate::context::{Environment, Failure, Outcome, View};
@@ -30,21 +30,23 @@ pub fn query(
     environment: Environment<'_>,
     query: &Query,
 ) -> Result<Result<Bytes, Error>, Fault> {
-    let view = View {
-        store,
-        environment,
-        primitive: PrimitiveId(query.primitive),
-    };
+    let view = View { store, environment, primitive: PrimitiveId(query.primitive) };
     let answered = match &query.operation {
         Some(Operation::Describe(describe)) => {
             registry::describe(&view, describe).map(|response| response.encode_to_vec().into())
         }
         Some(Operation::CounterGet(query)) => answer(&view, query),
-        Some(_) => Err(Failure::rejected(ErrorCode::NotSupported, "not yet")),
-        None => Err(Failure::rejected(
-            ErrorCode::NotSupported,
-            "this version of Synod does not know the query",
-        )),
+        Some(Operation::ValueGet(query)) => answer(&view, query),
+        Some(Operation::MapGet(query)) => answer(&view, query),
+        Some(Operation::MapLen(query)) => answer(&view, query),
+        Some(Operation::SetContains(query)) => answer(&view, query),
+        Some(Operation::SetLen(query)) => answer(&view, query),
+        Some(Operation::LockGet(query)) => answer(&view, query),
+        Some(Operation::LockCheckFence(query)) => answer(&view, query),
+        Some(Operation::ElectionGet(query)) => answer(&view, query),
+        None => {
+            Err(Failure::rejected(ErrorCode::NotSupported, "this version of Synod does not know the query"))
+        }
     };
     match answered {
         Ok(response) => Ok(Ok(response)),
@@ -57,18 +59,3 @@ fn answer<A: Answer>(view: &View<'_>, query: &A) -> Outcome<Bytes> {
     registry::expect(view.store, view.primitive, A::KIND)?;
     query.answer(view).map(|response| response.encode_to_vec().into())
 }
-
-/// Checks a scan and prepares to read it chunk by chunk from a snapshot, which may happen on any thread.
-///
-/// # Errors
-/// The error that is the result of the scan: the primitive does not exist, or is of another kind.
-pub fn scan(
-    _snapshot: Box<dyn StateSnapshot>,
-    _environment: Environment<'_>,
-    _scan: &Scan,
-) -> Result<Result<ScanChunks, Error>, Fault> {
-    Ok(Err(Error::new(ErrorCode::NotSupported, "not yet")))
-}
-
-/// A scan in progress.
-pub struct ScanChunks {}

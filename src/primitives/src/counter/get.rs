@@ -11,8 +11,6 @@ impl Answer for GetRequest {
     type Response = GetResponse;
 
     fn answer(&self, view: &View<'_>) -> Outcome<GetResponse> {
-        Ok(GetResponse {
-            value: super::read(view)?,
-        })
+        Ok(GetResponse { value: super::read(view)? })
     }
 }

@@ -20,10 +20,9 @@ const FORMAT: u8 = 1;
 fn decode(record: Option<&[u8]>) -> Outcome<i64> {
     match record.map(<[u8]>::split_first) {
         None => Ok(0),
-        Some(Some((&FORMAT, value))) => value
-            .try_into()
-            .map(i64::from_le_bytes)
-            .map_err(|_| Failure::unreadable("counter")),
+        Some(Some((&FORMAT, value))) => {
+            value.try_into().map(i64::from_le_bytes).map_err(|_| Failure::unreadable("counter"))
+        }
         Some(_) => Err(Failure::unreadable("counter")),
     }
 }
@@ -43,6 +42,13 @@ fn write(context: &mut Context<'_>, previous: i64, value: i64) -> Outcome<()> {
     context.put(Record::Item, b"", &record)?;
     context.emit("", event::Event::Counter(Event { value, previous }));
     Ok(())
+}
+
+/// Removes all that the primitive holds. To watchers that is a change to 0.
+pub(crate) fn delete_primitive(context: &mut Context<'_>) -> Outcome<()> {
+    let previous = read(&context.view())?;
+    write(context, previous, 0)?;
+    Ok(context.delete(Record::Item, b"")?)
 }
 
 #[cfg(test)]

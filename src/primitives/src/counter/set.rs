@@ -13,10 +13,7 @@ impl Apply for SetRequest {
     fn apply(self, context: &mut Context<'_>) -> Outcome<SetResponse> {
         let previous = super::read(&context.view())?;
         super::write(context, previous, self.value)?;
-        Ok(SetResponse {
-            value: self.value,
-            previous,
-        })
+        Ok(SetResponse { value: self.value, previous })
     }
 }
 
@@ -32,19 +29,12 @@ mod tests {
         let mut machine = Machine::new();
         let id = machine.create(PrimitiveKind::Counter, "c");
         for (value, previous) in [(5, 0), (-3, 5), (-3, -3)] {
-            let request = SetRequest {
-                value,
-                ..SetRequest::default()
-            };
+            let request = SetRequest { value, ..SetRequest::default() };
             assert_eq!(
                 machine.apply(id, Operation::CounterSet(request)),
                 Ok(SetResponse { value, previous })
             );
         }
-        assert_eq!(
-            machine.take_events().len(),
-            2,
-            "setting the same number is no change"
-        );
+        assert_eq!(machine.take_events().len(), 2, "setting the same number is no change");
     }
 }

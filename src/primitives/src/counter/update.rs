@@ -30,11 +30,7 @@ mod tests {
     use crate::testing::Machine;
 
     fn update(expected: i64, value: i64) -> Operation {
-        Operation::CounterUpdate(UpdateRequest {
-            expected,
-            value,
-            ..UpdateRequest::default()
-        })
+        Operation::CounterUpdate(UpdateRequest { expected, value, ..UpdateRequest::default() })
     }
 
     #[test]
@@ -43,10 +39,7 @@ mod tests {
         let id = machine.create(PrimitiveKind::Counter, "c");
         assert_eq!(machine.apply(id, update(0, 7)), Ok(UpdateResponse { value: 7 }));
         let hash = machine.hash();
-        assert_eq!(
-            machine.apply::<UpdateResponse>(id, update(0, 9)),
-            Err(ErrorCode::Conflict)
-        );
+        assert_eq!(machine.apply::<UpdateResponse>(id, update(0, 9)), Err(ErrorCode::Conflict));
         assert_eq!(machine.hash(), hash);
     }
 }

@@ -21,10 +21,7 @@ pub(crate) fn create(
     let application = Application::new(command.application)?;
     let name = PrimitiveName::new(command.name)?;
     let kind = PrimitiveKind::from_number(command.kind).ok_or_else(|| {
-        Failure::rejected(
-            ErrorCode::Invalid,
-            format!("unknown primitive kind number {}", command.kind),
-        )
+        Failure::rejected(ErrorCode::Invalid, format!("unknown primitive kind number {}", command.kind))
     })?;
     if primitive != PrimitiveId::of(application.as_str(), kind, name.as_str()) {
         let message = "the primitive id is not the hash of application, kind and name";
@@ -34,10 +31,7 @@ pub(crate) fn create(
         if found.application == application.as_str() && found.name == name.as_str() {
             return Ok(CreateResponse { created: false });
         }
-        let message = format!(
-            "{kind} \"{name}\" has the same id as \"{}\": use another name",
-            found.name
-        );
+        let message = format!("{kind} \"{name}\" has the same id as \"{}\": use another name", found.name);
         return Err(Failure::rejected(ErrorCode::Forbidden, message));
     }
     let name_key = keys::registry_name(application.as_str(), name.as_str());
@@ -53,11 +47,7 @@ pub(crate) fn create(
     };
     let mut by_name = vec![FORMAT];
     by_name.extend_from_slice(&primitive.get().to_be_bytes());
-    store.put(
-        Table::Registry,
-        &keys::registry_id(primitive),
-        &encode(&description),
-    )?;
+    store.put(Table::Registry, &keys::registry_id(primitive), &encode(&description))?;
     store.put(Table::Registry, &name_key, &by_name)?;
     Ok(CreateResponse { created: true })
 }
@@ -88,26 +78,16 @@ mod tests {
 
     fn create(machine: &mut Machine, kind: PrimitiveKind, name: &str) -> Result<CreateResponse, ErrorCode> {
         let primitive = PrimitiveId::of("default", kind, name);
-        let command = Create {
-            application: "default".into(),
-            kind: kind.number(),
-            name: name.into(),
-        };
+        let command = Create { application: "default".into(), kind: kind.number(), name: name.into() };
         machine.apply(primitive, Operation::Create(command))
     }
 
     #[test]
     fn it_is_idempotent() {
         let mut machine = Machine::new();
-        assert_eq!(
-            create(&mut machine, PrimitiveKind::Map, "users").map(|r| r.created),
-            Ok(true)
-        );
+        assert_eq!(create(&mut machine, PrimitiveKind::Map, "users").map(|r| r.created), Ok(true));
         let hash = machine.hash();
-        assert_eq!(
-            create(&mut machine, PrimitiveKind::Map, "users").map(|r| r.created),
-            Ok(false)
-        );
+        assert_eq!(create(&mut machine, PrimitiveKind::Map, "users").map(|r| r.created), Ok(false));
         assert_eq!(machine.hash(), hash);
     }
 
@@ -115,10 +95,7 @@ mod tests {
     fn a_name_belongs_to_one_kind() {
         let mut machine = Machine::new();
         create(&mut machine, PrimitiveKind::Map, "users").unwrap();
-        assert_eq!(
-            create(&mut machine, PrimitiveKind::Set, "users"),
-            Err(ErrorCode::Forbidden)
-        );
+        assert_eq!(create(&mut machine, PrimitiveKind::Set, "users"), Err(ErrorCode::Forbidden));
         assert_eq!(
             machine.last_error(),
             "\"users\" is the name of a map, so it cannot be a set: use another name"
@@ -128,26 +105,10 @@ mod tests {
     #[test]
     fn bad_names_kinds_and_ids_are_refused() {
         let mut machine = Machine::new();
-        assert_eq!(
-            create(&mut machine, PrimitiveKind::Map, ""),
-            Err(ErrorCode::Invalid)
-        );
-        let good = Create {
-            application: "a".into(),
-            kind: 1,
-            name: "n".into(),
-        };
+        assert_eq!(create(&mut machine, PrimitiveKind::Map, ""), Err(ErrorCode::Invalid));
+        let good = Create { application: "a".into(), kind: 1, name: "n".into() };
         let id = PrimitiveId::of("a", PrimitiveKind::Counter, "n");
-        for (primitive, command) in [
-            (
-                id,
-                Create {
-                    kind: 99,
-                    ..good.clone()
-                },
-            ),
-            (PrimitiveId(1), good),
-        ] {
+        for (primitive, command) in [(id, Create { kind: 99, ..good.clone() }), (PrimitiveId(1), good)] {
             let refused: Result<CreateResponse, _> = machine.apply(primitive, Operation::Create(command));
             assert_eq!(refused, Err(ErrorCode::Invalid));
         }

@@ -1,40 +1,21 @@
-//! `delete`: ends a primitive and all that it holds on this partition. Touches `Registry`, its own `Data`, and its
-//! own `Timers`. What sessions own of it is noticed as gone when they end.
+//! `delete`: forgets a primitive, after its kind has removed what it holds. Touches `Registry` only.
 
 use synod_proto::primitive::v1::DeleteResponse;
-use synod_storage::state::{StateRead, StateStore, Table};
+use synod_storage::state::{StateStore, Table};
 use synod_types::PrimitiveId;
 
 use super::description_of;
 use crate::context::Outcome;
-use crate::{keys, timers};
+use crate::keys;
 
-/// Deletes a primitive. One that does not exist stays that way.
+/// Forgets a primitive. One that does not exist stays that way.
 pub(crate) fn delete(store: &mut dyn StateStore, primitive: PrimitiveId) -> Outcome<DeleteResponse> {
     let Some(description) = description_of(store, primitive)? else {
         return Ok(DeleteResponse { deleted: false });
     };
-    let doomed = keys_of(store, primitive)?;
-    for (table, key) in &doomed {
-        store.delete(*table, key)?;
-    }
     store.delete(Table::Registry, &keys::registry_id(primitive))?;
-    store.delete(
-        Table::Registry,
-        &keys::registry_name(&description.application, &description.name),
-    )?;
+    store.delete(Table::Registry, &keys::registry_name(&description.application, &description.name))?;
     Ok(DeleteResponse { deleted: true })
-}
-
-fn keys_of(store: &dyn StateRead, primitive: PrimitiveId) -> Outcome<Vec<(Table, Vec<u8>)>> {
-    let mut doomed = Vec::new();
-    for pair in store.scan(Table::Data, keys::data_of(primitive)) {
-        doomed.push((Table::Data, pair?.0.to_vec()));
-    }
-    for key in timers::keys_of(store, primitive)? {
-        doomed.push((Table::Timers, key));
-    }
-    Ok(doomed)
 }
 
 #[cfg(test)]
@@ -53,23 +34,11 @@ mod tests {
         let empty = machine.hash();
         let hits = machine.create(PrimitiveKind::Counter, "hits");
         let _: synod_proto::counter::v1::SetResponse = machine
-            .apply(
-                hits,
-                Operation::CounterSet(SetRequest {
-                    value: 5,
-                    ..SetRequest::default()
-                }),
-            )
+            .apply(hits, Operation::CounterSet(SetRequest { value: 5, ..SetRequest::default() }))
             .unwrap();
-        assert_eq!(
-            machine.apply(hits, Operation::Delete(Delete {})),
-            Ok(DeleteResponse { deleted: true })
-        );
+        assert_eq!(machine.apply(hits, Operation::Delete(Delete {})), Ok(DeleteResponse { deleted: true }));
         assert_eq!(machine.hash(), empty);
-        assert_eq!(
-            machine.apply(hits, Operation::Delete(Delete {})),
-            Ok(DeleteResponse { deleted: false })
-        );
+        assert_eq!(machine.apply(hits, Operation::Delete(Delete {})), Ok(DeleteResponse { deleted: false }));
         let gone: Result<synod_proto::counter::v1::SetResponse, _> =
             machine.apply(hits, Operation::CounterSet(SetRequest::default()));
         assert_eq!(gone, Err(ErrorCode::UnknownPrimitive));

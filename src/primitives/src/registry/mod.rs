@@ -45,10 +45,7 @@ pub(crate) fn expect(store: &dyn StateRead, primitive: PrimitiveId, kind: Primit
 }
 
 fn unknown(kind: PrimitiveKind) -> Failure {
-    Failure::rejected(
-        ErrorCode::UnknownPrimitive,
-        format!("no such {kind} on this partition"),
-    )
+    Failure::rejected(ErrorCode::UnknownPrimitive, format!("no such {kind} on this partition"))
 }
 
 /// The full description of a primitive that exists.
