@@ -219,15 +219,22 @@ pub struct Progress {
     pub active: bool,
 }
 
-/// How things stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
+/// Who leads, in short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
     /// What this member is.
     pub role: Role,
     /// The current term.
     pub term: Term,
     /// Who leads, as far as this member knows.
     pub leader: Option<MemberId>,
+}
+
+/// How things stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Who leads.
+    pub standing: Standing,
     /// The first entry that the log in memory still has.
     pub first_index: LogIndex,
     /// The last entry, durable or not.
@@ -316,7 +323,10 @@ pub trait Protocol: Send {
     /// What the caller has to do now.
     fn output(&mut self, now: Monotonic) -> Output;
 
-    /// How things stand.
+    /// Who leads. Cheap.
+    fn standing(&self) -> Standing;
+
+    /// How things stand. Not cheap: for people.
     fn status(&self) -> Status;
 
     /// Whether this member leads and has committed an entry of its own term, so that it knows all that was

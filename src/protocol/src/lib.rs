@@ -19,5 +19,5 @@ pub mod raft;
 
 pub use contract::{
     Change, Entry, EntryKind, HardState, Membership, Message, Output, Persist, Progress, Protocol, ReadReady,
-    Refused, Role, SnapshotMetadata, Status, Token,
+    Refused, Role, SnapshotMetadata, Standing, Status, Token,
 };

@@ -38,7 +38,7 @@ use self::log::Log;
 use self::ready::Held;
 use crate::{
     Change, Entry, HardState, Membership, Message as AnyMessage, Output, Progress, Protocol, ReadReady,
-    Refused, Role, SnapshotMetadata, Status, Token,
+    Refused, Role, SnapshotMetadata, Standing, Status, Token,
 };
 
 /// How a member behaves in time, and how much it lets be under way. Must be the same for all members.
@@ -413,15 +413,19 @@ impl Protocol for Raft {
         self.collect()
     }
 
-    fn status(&self) -> Status {
+    fn standing(&self) -> Standing {
         let raft = &self.node.raft;
-        let membership = self.membership();
         let role = match raft.state {
             StateRole::Leader => Role::Leader,
             StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
-            StateRole::Follower if membership.voters.contains(&self.id()) => Role::Follower,
+            StateRole::Follower if raft.prs().conf().voters().contains(raft.id) => Role::Follower,
             StateRole::Follower => Role::Learner,
         };
+        Standing { role, term: self.term(), leader: self.leader() }
+    }
+
+    fn status(&self) -> Status {
+        let raft = &self.node.raft;
         let mut progress: Vec<_> = raft
             .prs()
             .iter()
@@ -434,13 +438,11 @@ impl Protocol for Raft {
             .collect();
         progress.sort_unstable_by_key(|progress| progress.member);
         Status {
-            role,
-            term: self.term(),
-            leader: self.leader(),
+            standing: self.standing(),
             first_index: self.node.store().first(),
             last_index: LogIndex(raft.raft_log.last_index()),
             commit: LogIndex(raft.raft_log.committed),
-            membership,
+            membership: self.membership(),
             progress,
         }
     }

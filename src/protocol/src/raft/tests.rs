@@ -402,7 +402,7 @@ fn a_learner_joins_catches_up_and_becomes_a_voter() {
     group.run_until("the snapshot", |group| group.members[&id(4)].membership.learners.contains(&id(4)));
     group.propose(leader, "b").unwrap();
     group.run_until("caught up", |group| group.has(4, "b"));
-    assert_eq!(group.get(4).raft.status().role, Role::Learner);
+    assert_eq!(group.get(4).raft.standing().role, Role::Learner);
     group.change(leader, &Change::Promote(id(4)));
     group.run_until("a voter", |group| {
         let membership = &group.members[&id(4)].membership;

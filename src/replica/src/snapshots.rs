@@ -1,0 +1,120 @@
+//! When a snapshot of the state is taken, and what is forgotten of the log behind it.
+
+use std::collections::VecDeque;
+
+use synod_protocol::SnapshotMetadata;
+use synod_types::{Error, ErrorCode, LogIndex};
+
+use crate::Effect;
+use crate::event::SnapshotJob;
+use crate::replica::Replica;
+
+/// The log since the newest snapshot, and the snapshot under way.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshots {
+    /// Applied entries that the log still holds: (index, bytes), oldest first.
+    sizes: VecDeque<(LogIndex, u64)>,
+    bytes_since: u64,
+    /// The size of the newest snapshot.
+    newest_bytes: u64,
+    newest: SnapshotMetadata,
+    under_way: bool,
+    wanted: bool,
+}
+
+impl Snapshots {
+    pub(crate) fn new(newest: SnapshotMetadata, newest_bytes: u64) -> Self {
+        Self { newest, newest_bytes, ..Self::default() }
+    }
+
+    /// Somebody wants a snapshot, whatever the log has grown to.
+    pub(crate) fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    pub(crate) fn applied(&mut self, index: LogIndex, bytes: usize) {
+        // 64 bytes stand for the framing of a record.
+        let bytes = bytes as u64 + 64;
+        self.sizes.push_back((index, bytes));
+        self.bytes_since += bytes;
+    }
+
+    /// Where the newest snapshot stands.
+    pub(crate) const fn newest(&self) -> &SnapshotMetadata {
+        &self.newest
+    }
+
+    /// Notes a snapshot that is durable and returns the first entry to keep, so that `tail_bytes` stay behind it.
+    fn saved(&mut self, metadata: SnapshotMetadata, bytes: u64, tail_bytes: u64) -> LogIndex {
+        let mut keep_from = metadata.index.next();
+        let mut tail = 0;
+        self.bytes_since = 0;
+        for (index, size) in self.sizes.iter().rev() {
+            if *index > metadata.index {
+                self.bytes_since += size;
+            } else if tail + size <= tail_bytes {
+                tail += size;
+                keep_from = *index;
+            } else {
+                break;
+            }
+        }
+        self.sizes.retain(|(index, _)| *index >= keep_from);
+        self.newest = metadata;
+        self.newest_bytes = bytes;
+        keep_from
+    }
+}
+
+impl Replica {
+    /// Begins a snapshot if one is due and none is under way.
+    pub(crate) fn take_snapshot_if_due(&mut self) {
+        let threshold = self.options.snapshot_log_bytes.max(self.snapshots.newest_bytes / 2);
+        let due = self.snapshots.wanted || self.snapshots.bytes_since >= threshold;
+        if !due || self.snapshots.under_way {
+            return;
+        }
+        self.snapshots.wanted = false;
+        self.snapshots.under_way = true;
+        let applied = self.machine.applied();
+        let metadata = SnapshotMetadata {
+            index: applied.log_index,
+            term: applied.term,
+            membership: self.machine.members().membership().clone(),
+        };
+        self.effects.push(Effect::SaveSnapshot(SnapshotJob {
+            metadata,
+            state: self.machine.store().snapshot(),
+            history: self.machine.history().clone(),
+        }));
+    }
+
+    /// A snapshot is durable: the log behind it can go, but for a tail.
+    pub(crate) fn snapshot_saved(&mut self, metadata: SnapshotMetadata, outcome: Result<u64, Error>) {
+        self.snapshots.under_way = false;
+        let index = metadata.index;
+        let outcome = match outcome {
+            Ok(_) if index < self.snapshots.newest.index => Ok(index),
+            Ok(bytes) => {
+                let tail = self.options.log_tail_bytes;
+                let keep_from = self.snapshots.saved(metadata.clone(), bytes, tail);
+                self.protocol.snapshot_saved(metadata, keep_from);
+                self.effects.push(Effect::TruncateLog(keep_from));
+                Ok(index)
+            }
+            Err(error) => Err(error.within("the snapshot could not be saved")),
+        };
+        self.answer_snapshot_requests(&outcome);
+    }
+
+    /// The state was replaced by a snapshot of another member.
+    pub(crate) fn snapshot_restored(&mut self, metadata: SnapshotMetadata, bytes: u64) {
+        self.snapshots.sizes.clear();
+        self.snapshots.bytes_since = 0;
+        self.snapshots.newest = metadata;
+        self.snapshots.newest_bytes = bytes;
+        let outcome =
+            Err(Error::new(ErrorCode::Unavailable, "the state was replaced by a snapshot: try again"));
+        self.answer_snapshot_requests(&outcome);
+    }
+}

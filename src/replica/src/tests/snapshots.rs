@@ -1,0 +1,122 @@
+//! Snapshots: the same state, the same promises.
+
+use super::*;
+
+/// Copies the state and history of a snapshot, as a file would carry them.
+fn copy(job: &SnapshotJob) -> (Box<dyn StateStore>, History) {
+    let mut store = MemoryStore::default();
+    for table in Table::ALL {
+        for pair in job.state.scan(table, synod_storage::state::KeyRange::all()) {
+            let (key, value) = pair.unwrap();
+            store.put(table, &key, &value).unwrap();
+        }
+    }
+    let mut history = History::default();
+    for (_, value) in job.history.records() {
+        history.restore(&value).unwrap();
+    }
+    (Box::new(store), history)
+}
+
+impl Partition {
+    /// Takes a snapshot and starts another replica from it.
+    fn reincarnate(&mut self) -> Self {
+        self.input(Input::Admin(77, Admin::Snapshot));
+        let job = self.snapshots.pop().unwrap();
+        let (store, history) = copy(&job);
+        assert_eq!(store.hash(), job.state.hash());
+        self.input(Input::SnapshotSaved(job.metadata.clone(), Ok(1_000)));
+        assert_eq!(self.admin_replies[&77], Ok(job.metadata.index.get()));
+        Self::start(store, history, job.metadata, Options::default())
+    }
+}
+
+#[test]
+fn results_survive_a_snapshot_so_a_retry_is_still_exactly_once() {
+    let mut partition = Partition::new();
+    let hits = partition.create(PrimitiveKind::Counter, "hits");
+    let session = partition.open(10_000);
+    partition.increment(session, 1, 0, hits).unwrap();
+    partition.increment(session, 2, 1, hits).unwrap();
+    let mut next = partition.reincarnate();
+    assert_eq!(next.increment(session, 2, 0, hits), Ok(2));
+    assert_eq!(next.increment(session, 1, 0, hits), Err(ErrorCode::StaleSequence));
+    assert_eq!(next.increment(session, 3, 2, hits), Ok(3));
+}
+
+#[test]
+fn a_watch_resumes_over_a_snapshot() {
+    let mut partition = Partition::new();
+    let map = partition.create(PrimitiveKind::Map, "m");
+    for key in ["a", "b", "c"] {
+        partition.put(map, key, "x");
+    }
+    let mut next = partition.reincarnate();
+    let watch = next.watch(map, 1, None);
+    next.put(map, "d", "x");
+    assert_eq!(next.keys(watch), ["b", "c", "d"]);
+}
+
+/// The next leader does not know when the last one answered a keep-alive.
+#[test]
+fn a_new_leader_gives_every_session_its_full_timeout() {
+    let mut partition = Partition::new();
+    let session = partition.open(2_000);
+    partition.run(ms(1_900));
+    let mut next = partition.reincarnate();
+    let elected = next.now;
+    next.run(ms(1_000));
+    assert!(next.now.since(elected) < ms(2_000));
+    next.keep_alive(session).unwrap();
+    next.run(ms(2_100));
+    assert_eq!(next.keep_alive(session), Err(ErrorCode::SessionNotFound));
+}
+
+/// TTLs are deadlines in log time: what was left of one is left of it afterwards, no more.
+#[test]
+fn bug_a_restored_ttl_is_not_a_full_one() {
+    let mut partition = Partition::new();
+    let map = partition.create(PrimitiveKind::Map, "m");
+    let entry = map::PutRequest { key: "k".into(), ttl_ms: Some(60_000), ..Default::default() };
+    partition.propose(0, 0, 0, map, Operation::MapPut(entry)).unwrap();
+    partition.run(ms(40_000));
+    partition.put(map, "to carry the time", "x");
+    let mut next = partition.reincarnate();
+    let watch = next.watch(map, 0, None);
+    next.run(ms(21_000));
+    assert_eq!(next.keys(watch), ["k"]);
+}
+
+#[test]
+fn the_log_is_cut_behind_a_snapshot_but_for_a_tail() {
+    let options = Options { snapshot_log_bytes: 20_000, log_tail_bytes: 5_000, ..Options::default() };
+    let mut partition = Partition::with(Limits::default(), options);
+    let map = partition.create(PrimitiveKind::Map, "m");
+    let mut written = 0;
+    while partition.snapshots.is_empty() {
+        partition.put(map, &format!("{written}"), &"x".repeat(1_000));
+        written += 1;
+        assert!(written < 100, "a snapshot is due");
+    }
+    let job = partition.snapshots.pop().unwrap();
+    let first = |partition: &Partition| partition.replica.status().protocol.first_index;
+    let before = first(&partition);
+    partition.input(Input::SnapshotSaved(job.metadata.clone(), Ok(1_000)));
+    let (first, end) = (first(&partition), job.metadata.index);
+    assert!(first > before && first <= end, "{before} {first} {end}");
+    let tail = end.get() - first.get();
+    assert!((2..=5).contains(&tail), "a tail of about 5,000 bytes is kept: {tail} entries");
+}
+
+#[test]
+fn a_snapshot_that_fails_is_tried_again_and_costs_nothing() {
+    let mut partition = Partition::new();
+    partition.input(Input::Admin(1, Admin::Snapshot));
+    let job = partition.snapshots.pop().unwrap();
+    let full = synod_types::Error::new(ErrorCode::ResourceExhausted, "no space left on device");
+    partition.input(Input::SnapshotSaved(job.metadata, Err(full)));
+    assert_eq!(partition.admin_replies[&1], Err(ErrorCode::ResourceExhausted));
+    assert_eq!(partition.failed, None);
+    partition.input(Input::Admin(2, Admin::Snapshot));
+    assert_eq!(partition.snapshots.len(), 1);
+}
