@@ -131,8 +131,8 @@ pub enum Effect {
     SendSnapshot(MemberId, Message),
     /// Write a snapshot, then report `SnapshotSaved`.
     SaveSnapshot(SnapshotJob),
-    /// The log before this entry is no longer needed.
-    TruncateLog(LogIndex),
+    /// Everything up to this entry, which has this term, is in a durable snapshot: the log up to it can go.
+    TruncateLog(LogIndex, Term),
     /// Answer a client.
     Reply {
         /// Who asked.

@@ -98,8 +98,8 @@ impl Replica {
             Ok(bytes) => {
                 let tail = self.options.log_tail_bytes;
                 let keep_from = self.snapshots.saved(metadata.clone(), bytes, tail);
+                self.effects.push(Effect::TruncateLog(index, metadata.term));
                 self.protocol.snapshot_saved(metadata, keep_from);
-                self.effects.push(Effect::TruncateLog(keep_from));
                 Ok(index)
             }
             Err(error) => Err(error.within("the snapshot could not be saved")),

@@ -171,7 +171,7 @@ impl Partition {
                 self.admin_replies.insert(request, answer.map_err(|error| error.code()));
             }
             Effect::Failed(error) => self.failed = Some(error.to_string()),
-            Effect::TruncateLog(_) | Effect::Members(_) | Effect::Role { .. } | Effect::Scan { .. } => {}
+            Effect::TruncateLog(..) | Effect::Members(_) | Effect::Role { .. } | Effect::Scan { .. } => {}
             Effect::Send(..) | Effect::SendSnapshot(..) => panic!("there is nobody to send to"),
         }
     }
