@@ -87,12 +87,7 @@ pub struct DiskError {
 impl DiskError {
     /// An error of this kind.
     pub fn new(operation: Operation, path: &Path, kind: DiskErrorKind, detail: impl Into<String>) -> Self {
-        Self {
-            operation,
-            path: path.to_owned(),
-            kind,
-            detail: detail.into(),
-        }
+        Self { operation, path: path.to_owned(), kind, detail: detail.into() }
     }
 
     /// What the system reported.

@@ -29,10 +29,7 @@ fn at<'a>(operation: Operation, path: &'a Path) -> impl Fn(io::Error) -> DiskErr
 }
 
 fn boxed(file: File, path: &Path) -> Box<dyn DiskFile> {
-    Box::new(RealFile {
-        file,
-        path: path.to_owned(),
-    })
+    Box::new(RealFile { file, path: path.to_owned() })
 }
 
 impl Disk for RealDisk {
@@ -42,11 +39,7 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, path: &Path) -> Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
         Ok(boxed(file.map_err(at(Operation::Create, path))?, path))
     }
 
@@ -94,20 +87,13 @@ impl Disk for RealDisk {
 
     fn lock_dir(&self, dir: &Path) -> Result<Box<dyn DirLock>> {
         let path = dir.join(LOCK_FILE);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
         let file = file.map_err(at(Operation::Lock, dir))?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(RealLock { _file: file })),
-            Err(TryLockError::WouldBlock) => Err(DiskError::new(
-                Operation::Lock,
-                dir,
-                DiskErrorKind::Locked,
-                "another process uses it",
-            )),
+            Err(TryLockError::WouldBlock) => {
+                Err(DiskError::new(Operation::Lock, dir, DiskErrorKind::Locked, "another process uses it"))
+            }
             Err(TryLockError::Error(error)) => Err(at(Operation::Lock, dir)(error)),
         }
     }
@@ -162,11 +148,7 @@ mod tests {
         RealDisk.rename(&path, &deep.join("other")).unwrap();
         RealDisk.sync_dir(&deep).unwrap();
         let mut buffer = [9; 16];
-        let read = RealDisk
-            .open(&deep.join("other"))
-            .unwrap()
-            .read_at(0, &mut buffer)
-            .unwrap();
+        let read = RealDisk.open(&deep.join("other")).unwrap().read_at(0, &mut buffer).unwrap();
         assert_eq!(buffer.get(..read).unwrap(), b"\0\0\0\0data");
         assert_eq!(file.size().unwrap(), 8);
         assert_eq!(RealDisk.list(&deep).unwrap(), ["other"]);
@@ -179,17 +161,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("absent");
         let error = RealDisk.open(&path).err().unwrap();
-        assert_eq!(
-            (error.operation, error.kind),
-            (Operation::Open, DiskErrorKind::NotFound)
-        );
+        assert_eq!((error.operation, error.kind), (Operation::Open, DiskErrorKind::NotFound));
         assert_eq!(error.path, path);
         drop(RealDisk.create(&path).unwrap());
         assert_eq!(RealDisk.create(&path).err().unwrap().kind, DiskErrorKind::Exists);
-        assert_eq!(
-            RealDisk.list(&dir.path().join("no")).err().unwrap().kind,
-            DiskErrorKind::NotFound
-        );
+        assert_eq!(RealDisk.list(&dir.path().join("no")).err().unwrap().kind, DiskErrorKind::NotFound);
     }
 
     #[test]

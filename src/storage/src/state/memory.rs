@@ -65,10 +65,7 @@ impl StateRead for MemoryStore {
     }
 
     fn len(&self) -> u64 {
-        Table::ALL
-            .iter()
-            .map(|table| self.tables.get(*table).len() as u64)
-            .sum()
+        Table::ALL.iter().map(|table| self.tables.get(*table).len() as u64).sum()
     }
 
     fn hash(&self) -> StateHash {
@@ -176,10 +173,7 @@ mod tests {
         let hash = snapshot.hash();
         store.put(Table::Data, b"k", b"new").unwrap();
         store.delete(Table::Data, b"k").unwrap();
-        assert_eq!(
-            snapshot.get(Table::Data, b"k").unwrap().as_deref(),
-            Some(&b"old"[..])
-        );
+        assert_eq!(snapshot.get(Table::Data, b"k").unwrap().as_deref(), Some(&b"old"[..]));
         assert_eq!(snapshot.hash(), hash);
         assert_eq!(store.hash(), StateHash::default());
     }

@@ -15,18 +15,12 @@ pub struct KeyRange {
 impl KeyRange {
     /// Every key.
     pub const fn all() -> Self {
-        Self {
-            start: Vec::new(),
-            end: None,
-        }
+        Self { start: Vec::new(), end: None }
     }
 
     /// From `start`, which is included, to `end`, which is not. Empty if `end` is not greater.
     pub fn between(start: impl Into<Vec<u8>>, end: impl Into<Vec<u8>>) -> Self {
-        Self {
-            start: start.into(),
-            end: Some(end.into()),
-        }
+        Self { start: start.into(), end: Some(end.into()) }
     }
 
     /// The keys that start with `prefix`.
@@ -36,10 +30,7 @@ impl KeyRange {
         while let Some(last) = end.pop() {
             if last < u8::MAX {
                 end.push(last + 1);
-                return Self {
-                    start,
-                    end: Some(end),
-                };
+                return Self { start, end: Some(end) };
             }
         }
         Self { start, end: None }
@@ -71,7 +62,7 @@ mod tests {
     use super::*;
 
     fn contains(range: &KeyRange, key: &[u8]) -> bool {
-        range.bounds().is_some_and(|bounds| bounds.contains(key))
+        range.bounds().is_some_and(|bounds| RangeBounds::<[u8]>::contains(&bounds, key))
     }
 
     #[test]

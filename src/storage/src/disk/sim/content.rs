@@ -71,10 +71,8 @@ impl Content {
         let end = offset + new.len();
         for sector in sectors(offset..end) {
             let now = read_sector(&self.bytes, sector);
-            let dirty = self.dirty.entry(sector).or_insert_with(|| Dirty {
-                older: Vec::new(),
-                abandoned: false,
-            });
+            let dirty =
+                self.dirty.entry(sector).or_insert_with(|| Dirty { older: Vec::new(), abandoned: false });
             // What a failed sync dropped never reaches the platter.
             if !std::mem::take(&mut dirty.abandoned) {
                 dirty.older.push(now);
@@ -108,10 +106,8 @@ impl Content {
     /// torn between two of these.
     pub(super) fn crash(&mut self, random: &mut SplitMix64) {
         // Some crashes lose everything, some nothing, most a part.
-        let survive_per_million = [0, 1_000_000, 500_000, 900_000, 100_000]
-            .get(random.below(5) as usize)
-            .copied()
-            .unwrap_or(0);
+        let survive_per_million =
+            [0, 1_000_000, 500_000, 900_000, 100_000].get(random.below(5) as usize).copied().unwrap_or(0);
         let mut bytes = std::mem::take(&mut self.bytes);
         for (sector, dirty) in std::mem::take(&mut self.dirty) {
             let last = read_sector(&bytes, sector);
@@ -176,11 +172,7 @@ fn outcome(
         }
         1 => {
             let cut = random.below(SECTOR_BYTES as u64) as usize;
-            let (mut torn, rest) = if random.chance(500_000) {
-                (last, durable)
-            } else {
-                (durable, last)
-            };
+            let (mut torn, rest) = if random.chance(500_000) { (last, durable) } else { (durable, last) };
             if let (Some(to), Some(from)) = (torn.get_mut(cut..), rest.get(cut..)) {
                 to.copy_from_slice(from);
             }

@@ -26,22 +26,13 @@ pub(super) struct SimLock {
 
 impl SimLock {
     pub(super) fn new(state: &Arc<Mutex<State>>, process: u64, dir: &Path) -> Self {
-        Self {
-            state: Arc::clone(state),
-            process,
-            dir: dir.to_owned(),
-        }
+        Self { state: Arc::clone(state), process, dir: dir.to_owned() }
     }
 }
 
 impl SimFile {
     pub(super) fn new(state: &Arc<Mutex<State>>, process: u64, id: FileId, path: &Path) -> Self {
-        Self {
-            state: Arc::clone(state),
-            id,
-            process,
-            path: path.to_owned(),
-        }
+        Self { state: Arc::clone(state), id, process, path: path.to_owned() }
     }
 
     /// Begins an operation; a rule that strikes hits the content as `damage` says.
@@ -54,20 +45,10 @@ impl SimFile {
         let state = &mut *guard;
         if state.process != self.process {
             let kind = DiskErrorKind::Io;
-            return Err(fault(
-                operation,
-                &self.path,
-                kind,
-                "the process that opened it is gone",
-            ));
+            return Err(fault(operation, &self.path, kind, "the process that opened it is gone"));
         }
         if state.faults.is_off(operation) {
-            return Err(fault(
-                operation,
-                &self.path,
-                DiskErrorKind::Io,
-                "the power is off",
-            ));
+            return Err(fault(operation, &self.path, DiskErrorKind::Io, "the power is off"));
         }
         if let Some(kind) = state.faults.strike(operation, &self.path, &mut state.random) {
             if let Some(content) = state.files.get_mut(&self.id) {

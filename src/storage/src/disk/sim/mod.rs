@@ -70,9 +70,7 @@ impl SimDisk {
             faults: Faults::default(),
             capacity_bytes: None,
         };
-        Self {
-            state: Arc::new(Mutex::new(state)),
-        }
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     /// The power goes and comes back: what was not synced is lost as the module says, locks are free, and everything
@@ -117,12 +115,7 @@ impl SimDisk {
 
     /// Makes the n-th such operation from now on fail, on any path; 1 is the next one.
     pub fn fail_nth(&self, operation: Operation, n: u64, kind: DiskErrorKind) {
-        self.inject(FaultRule {
-            operation,
-            below: None,
-            kind,
-            trigger: Trigger::Nth(n),
-        });
+        self.inject(FaultRule { operation, below: None, kind, trigger: Trigger::Nth(n) });
     }
 
     /// Drops all rules.
@@ -141,12 +134,8 @@ impl SimDisk {
     /// [`DiskErrorKind::NotFound`] if there is no such file or byte.
     pub fn flip_bit(&self, path: &Path, offset: u64, bit: u8) -> Result<()> {
         let mut state = lock(&self.state);
-        let flipped = state
-            .content(path)
-            .is_some_and(|content| content.flip_bit(to_usize(offset), bit));
-        flipped
-            .then_some(())
-            .ok_or_else(|| absent(Operation::Write, path))
+        let flipped = state.content(path).is_some_and(|content| content.flip_bit(to_usize(offset), bit));
+        flipped.then_some(()).ok_or_else(|| absent(Operation::Write, path))
     }
 
     /// Cuts a file, durably.
@@ -230,8 +219,7 @@ impl State {
     fn collect(&mut self) {
         let reachable: BTreeSet<FileId> = self.names.reachable().collect();
         let open = &self.open;
-        self.files
-            .retain(|id, _| reachable.contains(id) || open.contains_key(id));
+        self.files.retain(|id, _| reachable.contains(id) || open.contains_key(id));
     }
 
     /// Whether a file may grow to this size.
@@ -240,12 +228,7 @@ impl State {
             return true;
         };
         let now = self.files.get(&id).map_or(0, Content::len);
-        let used: usize = self
-            .names
-            .named()
-            .filter_map(|id| self.files.get(&id))
-            .map(Content::len)
-            .sum();
+        let used: usize = self.names.named().filter_map(|id| self.files.get(&id)).map(Content::len).sum();
         size <= now || (used + (size - now)) as u64 <= capacity
     }
 }

@@ -144,8 +144,6 @@ impl Names {
 
     /// Every file that has a name now.
     pub(super) fn named(&self) -> impl Iterator<Item = FileId> {
-        self.directories
-            .values()
-            .flat_map(|dir| dir.names.values().copied())
+        self.directories.values().flat_map(|dir| dir.names.values().copied())
     }
 }

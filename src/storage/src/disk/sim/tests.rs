@@ -33,10 +33,7 @@ fn synced_bytes_survive_and_others_may_not() {
             _ => mixed += 1,
         }
     }
-    assert!(
-        survived > 10 && vanished > 10 && mixed > 10,
-        "{survived} {vanished} {mixed}"
-    );
+    assert!(survived > 10 && vanished > 10 && mixed > 10, "{survived} {vanished} {mixed}");
 }
 
 #[test]
@@ -129,10 +126,7 @@ fn the_disk_fills_up_and_overwriting_needs_no_space() {
     let file = create(&disk);
     disk.set_capacity_bytes(Some(1000));
     file.write_at(0, &[1; 1000]).unwrap();
-    assert_eq!(
-        file.write_at(1000, b"x").unwrap_err().kind,
-        DiskErrorKind::NoSpace
-    );
+    assert_eq!(file.write_at(1000, b"x").unwrap_err().kind, DiskErrorKind::NoSpace);
     file.write_at(500, &[2; 500]).unwrap();
     let other = disk.create(Path::new("/d/other")).unwrap();
     assert_eq!(other.write_at(0, b"x").unwrap_err().kind, DiskErrorKind::NoSpace);
@@ -155,10 +149,7 @@ fn the_nth_operation_on_a_path_fails_once() {
     other.write_at(0, b"1").unwrap();
     other.write_at(0, b"2").unwrap();
     let error = file.write_at(0, b"2").unwrap_err();
-    assert_eq!(
-        (error.operation, error.path),
-        (Operation::Write, PathBuf::from(FILE))
-    );
+    assert_eq!((error.operation, error.path), (Operation::Write, PathBuf::from(FILE)));
     file.write_at(0, b"3").unwrap();
     assert_eq!(disk.count(Operation::Write), 5);
 }
@@ -201,10 +192,7 @@ fn a_lock_ends_with_its_holder() {
     disk.kill();
     let next = disk.lock_dir(Path::new("/d")).unwrap();
     drop(held);
-    assert!(
-        disk.lock_dir(Path::new("/d")).is_err(),
-        "the dead one's guard frees nothing"
-    );
+    assert!(disk.lock_dir(Path::new("/d")).is_err(), "the dead one's guard frees nothing");
     drop(next);
     disk.lock_dir(Path::new("/d")).unwrap();
 }
