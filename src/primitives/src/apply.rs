@@ -8,6 +8,7 @@ use synod_storage::state::{Fault, StateStore};
 use synod_types::{Error, ErrorCode, PrimitiveId, PrimitiveKind, SessionId};
 
 use crate::context::{Context, Environment, Failure, Outcome};
+use crate::timers::Due;
 use crate::{Change, counter, election, lock, map, ownership, registry, set, timers, value};
 
 /// A command of one kind of primitive: the request message, made executable.
@@ -150,22 +151,30 @@ pub fn fire_timers(
     let mut fired = 0;
     while let Some(due) = timers::take_due(store, environment.now)? {
         fired += 1;
-        let Some(kind) = kind_of(store, due.primitive)? else {
-            continue;
-        };
-        let environment =
-            Environment { now: due.timer.deadline, session: SessionId::default(), ..environment };
-        let mut context = Context::new(store, environment, due.primitive, changes);
-        let outcome = match kind {
-            PrimitiveKind::Counter | PrimitiveKind::Election => Ok(()),
-            PrimitiveKind::Value => value::timer_fired(&mut context, due.timer),
-            PrimitiveKind::Map => map::timer_fired(&mut context, due.timer, due.own),
-            PrimitiveKind::Set => set::timer_fired(&mut context, due.timer, due.own),
-            PrimitiveKind::Lock => lock::timer_fired(&mut context, due.timer, &due.own),
-        };
-        settle(outcome)?;
+        settle(fire(store, environment, due, changes))?;
     }
     Ok(fired)
+}
+
+/// Does what a timer is for.
+fn fire(
+    store: &mut dyn StateStore,
+    environment: Environment<'_>,
+    due: Due,
+    changes: &mut Vec<Change>,
+) -> Outcome<()> {
+    let Some(kind) = registry::kind_of(store, due.primitive)? else {
+        return Ok(());
+    };
+    let environment = Environment { now: due.timer.deadline, session: SessionId::default(), ..environment };
+    let mut context = Context::new(store, environment, due.primitive, changes);
+    match kind {
+        PrimitiveKind::Counter | PrimitiveKind::Election => Ok(()),
+        PrimitiveKind::Value => value::timer_fired(&mut context, due.timer),
+        PrimitiveKind::Map => map::timer_fired(&mut context, due.timer, due.own),
+        PrimitiveKind::Set => set::timer_fired(&mut context, due.timer, due.own),
+        PrimitiveKind::Lock => lock::timer_fired(&mut context, due.timer, &due.own),
+    }
 }
 
 /// Takes from a session that has ended all that was bound to it, primitive by primitive in the order of their ids.
@@ -179,25 +188,27 @@ pub fn session_ended(
     changes: &mut Vec<Change>,
 ) -> Result<(), Fault> {
     for (primitive, owned) in ownership::take(store, session)? {
-        let Some(kind) = kind_of(store, primitive)? else {
-            continue;
-        };
-        let mut context = Context::new(store, environment, primitive, changes);
-        let outcome = match kind {
-            PrimitiveKind::Counter | PrimitiveKind::Value | PrimitiveKind::Map | PrimitiveKind::Set => Ok(()),
-            PrimitiveKind::Lock => lock::session_ended(&mut context, owned),
-            PrimitiveKind::Election => election::session_ended(&mut context, owned),
-        };
-        settle(outcome)?;
+        settle(end_in(store, environment, primitive, owned, changes))?;
     }
     Ok(())
 }
 
-fn kind_of(store: &dyn StateStore, primitive: PrimitiveId) -> Result<Option<PrimitiveKind>, Fault> {
-    match registry::kind_of(store, primitive) {
-        Ok(kind) => Ok(kind),
-        Err(Failure::Fault(fault)) => Err(fault),
-        Err(Failure::Rejected(_)) => Ok(None),
+/// Ends what a session that has ended owned of one primitive.
+fn end_in(
+    store: &mut dyn StateStore,
+    environment: Environment<'_>,
+    primitive: PrimitiveId,
+    owned: Vec<Vec<u8>>,
+    changes: &mut Vec<Change>,
+) -> Outcome<()> {
+    let Some(kind) = registry::kind_of(store, primitive)? else {
+        return Ok(());
+    };
+    let mut context = Context::new(store, environment, primitive, changes);
+    match kind {
+        PrimitiveKind::Counter | PrimitiveKind::Value | PrimitiveKind::Map | PrimitiveKind::Set => Ok(()),
+        PrimitiveKind::Lock => lock::session_ended(&mut context, owned),
+        PrimitiveKind::Election => election::session_ended(&mut context, owned),
     }
 }
 
@@ -207,4 +218,61 @@ fn settle(outcome: Outcome<()>) -> Result<(), Fault> {
         Failure::Fault(fault) => fault,
         Failure::Rejected(error) => Fault(format!("a timer or an ended session was refused: {error}")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use synod_proto::counter::v1::SetRequest;
+    use synod_proto::map::v1::{ClearResponse, PutRequest, PutResponse};
+
+    use super::*;
+    use crate::testing::Machine;
+
+    #[test]
+    fn a_command_is_for_a_primitive_that_exists_and_of_its_kind() {
+        let mut machine = Machine::new();
+        let set = || Operation::CounterSet(SetRequest::default());
+        let nothing: Result<ClearResponse, _> = machine.apply(PrimitiveId(7), set());
+        assert_eq!(nothing, Err(ErrorCode::UnknownPrimitive));
+        assert_eq!(machine.last_error(), "no such counter on this partition");
+        let map = machine.create(PrimitiveKind::Map, "m");
+        let other: Result<ClearResponse, _> = machine.apply(map, set());
+        assert_eq!(other, Err(ErrorCode::Invalid));
+        assert_eq!(machine.last_error(), "this is a map, the operation is for a counter");
+    }
+
+    #[test]
+    fn a_command_of_a_later_version_is_refused() {
+        let refused = Machine::new().apply_encoded(Command::default());
+        assert_eq!(refused.map_err(|error| error.code()), Err(ErrorCode::NotSupported));
+    }
+
+    #[test]
+    fn bug_equal_deadlines_fire_in_the_order_of_creation() {
+        let mut machine = Machine::new();
+        let map = machine.create(PrimitiveKind::Map, "m");
+        for (key, ttl_ms) in [("c", 100), ("a", 100), ("b", 100), ("first", 50)] {
+            let request = PutRequest { key: key.into(), ttl_ms: Some(ttl_ms), ..Default::default() };
+            let _: PutResponse = machine.apply(map, Operation::MapPut(request)).unwrap();
+        }
+        machine.take_changes();
+        assert_eq!(machine.advance_ms(100), 4);
+        let keys: Vec<_> = machine.take_changes().into_iter().map(|change| change.key).collect();
+        assert_eq!(keys, ["first", "c", "a", "b"]);
+    }
+
+    #[test]
+    fn the_next_deadline_is_the_first() {
+        let mut machine = Machine::new();
+        let map = machine.create(PrimitiveKind::Map, "m");
+        assert_eq!(timers::next_deadline(&machine.store), Ok(None));
+        let start = machine.now;
+        for (key, ttl_ms) in [("a", 100), ("b", 50)] {
+            let request = PutRequest { key: key.into(), ttl_ms: Some(ttl_ms), ..Default::default() };
+            let _: PutResponse = machine.apply(map, Operation::MapPut(request)).unwrap();
+        }
+        assert_eq!(timers::next_deadline(&machine.store), Ok(Some(start.plus_ms(50))));
+        machine.advance_ms(60);
+        assert_eq!(timers::next_deadline(&machine.store), Ok(Some(start.plus_ms(100))));
+    }
 }

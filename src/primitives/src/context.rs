@@ -16,7 +16,7 @@ const FORMAT: u8 = 1;
 
 /// Why a command or query has no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// It is refused, by the same rule on every replica. Nothing was changed.
     #[error(transparent)]
     Rejected(#[from] Error),
@@ -109,9 +109,10 @@ impl View<'_> {
         record: Record,
         what: &'static str,
     ) -> impl Iterator<Item = Outcome<(u64, M)>> + use<'_, M> {
-        self.scan(record).map(move |pair| {
-            let (own, value) = pair?;
-            let number = keys::own_number(&own).ok_or_else(|| Failure::unreadable(what))?;
+        let pairs = self.store.scan(Table::Data, keys::data_range(self.primitive, record, b""));
+        pairs.map(move |pair| {
+            let (key, value) = pair?;
+            let number = keys::own_number(keys::own_key(&key)).ok_or_else(|| Failure::unreadable(what))?;
             Ok((number, decode(&value, what)?))
         })
     }

@@ -9,10 +9,10 @@
 //! | `Registry` | `n` application `\0` name | 1, primitive(8) | create, delete |
 //! | `Ownership` | session(8) primitive(8) the kind's own key | 1 | locks and elections, for what a session holds |
 //! | `Timers` | deadline ms(8) index(8) primitive(8) the kind's own key | 1 | TTLs, leases, waits |
-//! | `Data` | primitive(8) [`Record`](1) the kind's own key | by kind, below | the kinds |
+//! | `Data` | primitive(8) record(1) the kind's own key | by kind, below | the kinds |
 //!
-//! What the kinds store in `Data`. A value in braces is 1, then a protobuf message with these fields in this order;
-//! `?` marks what may be missing, and a timer is the message {deadline ms, index}.
+//! What the kinds store in `Data`, by [`Record`]. A value in braces is 1, then a protobuf message with these fields in
+//! this order; `?` marks what may be missing, and a timer is the message {deadline ms, index}.
 //!
 //! | kind | record | own key | value |
 //! |---|---|---|---|

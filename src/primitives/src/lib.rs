@@ -1,7 +1,7 @@
 //! The deterministic state machines: what commands, queries and timers do to the state store.
 //!
 //! One folder a kind, one file a command: the request (its message comes from `synod-proto`), what it may touch,
-//! what it answers, its tests. The folders share the [`Context`] in which a command runs and the [`keys`] under
+//! what it answers, its tests. The folders share the context in which a command runs and the [`keys`] under
 //! which everything is stored.
 //!
 //! Invariants (rule numbers are those of the behaviour reference, C1-C13):
@@ -35,10 +35,12 @@ mod value;
 
 pub use apply::{apply, fire_timers, session_ended};
 pub use change::Change;
-pub use context::{Environment, Failure, Placement};
+pub use context::{Environment, Placement};
 pub use query::query;
 pub use scan::{ScanChunks, scan};
 pub use timers::next_deadline;
 
+#[cfg(test)]
+mod determinism;
 #[cfg(test)]
 mod testing;

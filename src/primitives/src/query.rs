@@ -59,3 +59,29 @@ fn answer<A: Answer>(view: &View<'_>, query: &A) -> Outcome<Bytes> {
     registry::expect(view.store, view.primitive, A::KIND)?;
     query.answer(view).map(|response| response.encode_to_vec().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use synod_proto::counter::v1::{GetRequest, GetResponse};
+
+    use super::*;
+    use crate::testing::Machine;
+
+    #[test]
+    fn a_query_is_for_a_primitive_that_exists_and_of_its_kind() {
+        let mut machine = Machine::new();
+        let get = || Operation::CounterGet(GetRequest::default());
+        let nothing: Result<GetResponse, _> = machine.query(PrimitiveId(7), get());
+        assert_eq!(nothing, Err(ErrorCode::UnknownPrimitive));
+        let set = machine.create(PrimitiveKind::Set, "s");
+        let other: Result<GetResponse, _> = machine.query(set, get());
+        assert_eq!(other, Err(ErrorCode::Invalid));
+    }
+
+    #[test]
+    fn a_query_of_a_later_version_is_refused() {
+        let machine = Machine::new();
+        let refused = query(&machine.store, machine.environment(), &Query::default()).unwrap();
+        assert_eq!(refused.map_err(|error| error.code()), Err(ErrorCode::NotSupported));
+    }
+}

@@ -56,9 +56,23 @@ mod tests {
     use proptest::prelude::*;
     use synod_proto::counter::v1 as wire;
     use synod_proto::primitive::v1::command::Operation;
+    use synod_proto::primitive::v1::{Delete, DeleteResponse, event};
     use synod_types::PrimitiveKind;
 
     use crate::testing::Machine;
+
+    #[test]
+    fn deleting_the_primitive_is_a_change_to_0_and_leaves_nothing() {
+        let mut machine = Machine::new();
+        let id = machine.create(PrimitiveKind::Counter, "c");
+        let request = wire::IncrementRequest { delta: 5, ..Default::default() };
+        let _: wire::IncrementResponse = machine.apply(id, Operation::CounterIncrement(request)).unwrap();
+        machine.take_events();
+        let deleted = machine.apply(id, Operation::Delete(Delete {}));
+        assert_eq!(deleted, Ok(DeleteResponse { deleted: true }));
+        assert_eq!(machine.take_events(), [event::Event::Counter(wire::Event { value: 0, previous: 5 })]);
+        assert!(machine.is_empty());
+    }
 
     proptest! {
         /// Increments and decrements add up modulo 2^64, and watchers can follow every step.
@@ -80,7 +94,7 @@ mod tests {
                 };
                 prop_assert_eq!(value, expected);
                 for event in machine.take_events() {
-                    let synod_proto::primitive::v1::event::Event::Counter(event) = event else {
+                    let event::Event::Counter(event) = event else {
                         panic!("a counter emits counter events");
                     };
                     prop_assert_eq!(event.previous, seen);

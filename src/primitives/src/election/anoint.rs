@@ -23,7 +23,7 @@ impl Apply for AnointRequest {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Room, term};
+    use super::super::tests::{Election, term};
 
     #[test]
     fn bug_anoint_promotes_the_named_candidate() {
@@ -32,17 +32,17 @@ mod tests {
             ("c", term(2, "c", &["a", "b", "d"])),
             ("d", term(2, "d", &["a", "b", "c"])),
         ] {
-            let mut room = Room::with(&["a", "b", "c", "d"]);
-            assert_eq!(room.anoint(chosen), Ok(after.clone()));
-            assert_eq!(room.events(), [after]);
+            let mut election = Election::with(&["a", "b", "c", "d"]);
+            assert_eq!(election.anoint(chosen), Ok(after.clone()));
+            assert_eq!(election.events(), [after]);
         }
     }
 
     #[test]
     fn the_leader_and_strangers_change_nothing() {
-        let mut room = Room::with(&["a", "b"]);
-        assert_eq!(room.anoint("a"), Ok(term(1, "a", &["b"])));
-        assert_eq!(room.anoint("x"), Ok(term(1, "a", &["b"])));
-        assert_eq!(room.events(), []);
+        let mut election = Election::with(&["a", "b"]);
+        assert_eq!(election.anoint("a"), Ok(term(1, "a", &["b"])));
+        assert_eq!(election.anoint("x"), Ok(term(1, "a", &["b"])));
+        assert_eq!(election.events(), []);
     }
 }

@@ -23,27 +23,27 @@ impl Apply for DemoteRequest {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Room, term};
+    use super::super::tests::{Election, term};
 
     #[test]
     fn bug_demote_of_the_leader_swaps() {
-        let mut room = Room::with(&["a", "b", "c"]);
-        assert_eq!(room.demote("a"), Ok(term(2, "b", &["a", "c"])));
-        assert_eq!(room.events(), [term(2, "b", &["a", "c"])]);
+        let mut election = Election::with(&["a", "b", "c"]);
+        assert_eq!(election.demote("a"), Ok(term(2, "b", &["a", "c"])));
+        assert_eq!(election.events(), [term(2, "b", &["a", "c"])]);
     }
 
     #[test]
     fn it_moves_one_place_down_until_the_last() {
-        let mut room = Room::with(&["a", "b", "c"]);
-        assert_eq!(room.demote("b"), Ok(term(1, "a", &["c", "b"])));
-        assert_eq!(room.demote("b"), Ok(term(1, "a", &["c", "b"])));
-        assert_eq!(room.demote("x"), Ok(term(1, "a", &["c", "b"])));
+        let mut election = Election::with(&["a", "b", "c"]);
+        assert_eq!(election.demote("b"), Ok(term(1, "a", &["c", "b"])));
+        assert_eq!(election.demote("b"), Ok(term(1, "a", &["c", "b"])));
+        assert_eq!(election.demote("x"), Ok(term(1, "a", &["c", "b"])));
     }
 
     #[test]
     fn a_leader_without_followers_stays() {
-        let mut room = Room::with(&["a"]);
-        assert_eq!(room.demote("a"), Ok(term(1, "a", &[])));
-        assert_eq!(room.events(), []);
+        let mut election = Election::with(&["a"]);
+        assert_eq!(election.demote("a"), Ok(term(1, "a", &[])));
+        assert_eq!(election.events(), []);
     }
 }

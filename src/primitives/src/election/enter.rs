@@ -42,42 +42,42 @@ impl Apply for EnterRequest {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Room, term};
+    use super::super::tests::{Election, term};
     use super::*;
 
     #[test]
     fn the_first_leads_and_the_others_wait_in_order() {
-        let mut room = Room::new();
-        assert_eq!(room.by(1).enter("a"), Ok(term(1, "a", &[])));
-        assert_eq!(room.by(2).enter("b"), Ok(term(1, "a", &["b"])));
-        assert_eq!(room.by(3).enter("c"), Ok(term(1, "a", &["b", "c"])));
+        let mut election = Election::new();
+        assert_eq!(election.by(1).enter("a"), Ok(term(1, "a", &[])));
+        assert_eq!(election.by(2).enter("b"), Ok(term(1, "a", &["b"])));
+        assert_eq!(election.by(3).enter("c"), Ok(term(1, "a", &["b", "c"])));
     }
 
     #[test]
     fn bug_leader_cannot_also_queue() {
-        let mut room = Room::with(&["a", "b"]);
-        let hash = room.machine.hash();
-        assert_eq!(room.by(1).enter("a"), Ok(term(1, "a", &["b"])));
-        assert_eq!(room.by(2).enter("b"), Ok(term(1, "a", &["b"])));
-        assert_eq!(room.machine.hash(), hash);
-        assert_eq!(room.events(), []);
+        let mut election = Election::with(&["a", "b"]);
+        let hash = election.machine.hash();
+        assert_eq!(election.by(1).enter("a"), Ok(term(1, "a", &["b"])));
+        assert_eq!(election.by(2).enter("b"), Ok(term(1, "a", &["b"])));
+        assert_eq!(election.machine.hash(), hash);
+        assert_eq!(election.events(), []);
     }
 
     #[test]
     fn a_candidate_belongs_to_one_session() {
-        let mut room = Room::with(&["a", "b"]);
-        assert_eq!(room.by(3).enter("a"), Err(ErrorCode::AlreadyExists));
-        assert_eq!(room.by(3).enter("b"), Err(ErrorCode::AlreadyExists));
+        let mut election = Election::with(&["a", "b"]);
+        assert_eq!(election.by(3).enter("a"), Err(ErrorCode::AlreadyExists));
+        assert_eq!(election.by(3).enter("b"), Err(ErrorCode::AlreadyExists));
     }
 
     #[test]
     fn it_needs_a_session_and_room_in_the_queue() {
-        let mut room = Room::new();
-        assert_eq!(room.by(0).enter("a"), Err(ErrorCode::Invalid));
-        room.machine.limits.waiters = 1;
-        room.by(1).enter("a").unwrap();
-        room.by(2).enter("b").unwrap();
-        assert_eq!(room.by(3).enter("c"), Err(ErrorCode::ResourceExhausted));
-        assert_eq!(room.by(2).enter("b"), Ok(term(1, "a", &["b"])));
+        let mut election = Election::new();
+        assert_eq!(election.by(0).enter("a"), Err(ErrorCode::Invalid));
+        election.machine.limits.waiters = 1;
+        election.by(1).enter("a").unwrap();
+        election.by(2).enter("b").unwrap();
+        assert_eq!(election.by(3).enter("c"), Err(ErrorCode::ResourceExhausted));
+        assert_eq!(election.by(2).enter("b"), Ok(term(1, "a", &["b"])));
     }
 }

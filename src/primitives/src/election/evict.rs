@@ -28,14 +28,14 @@ impl Apply for EvictRequest {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Room, term};
+    use super::super::tests::{Election, term};
 
     #[test]
     fn anybody_may_take_anybody_out() {
-        let mut room = Room::with(&["a", "b", "c"]);
-        assert_eq!(room.by(0).evict("b"), Ok(term(1, "a", &["c"])));
-        assert_eq!(room.by(0).evict("a"), Ok(term(2, "c", &[])));
-        assert_eq!(room.by(0).evict("x"), Ok(term(2, "c", &[])));
-        assert_eq!(room.events(), [term(1, "a", &["c"]), term(2, "c", &[])]);
+        let mut election = Election::with(&["a", "b", "c"]);
+        assert_eq!(election.by(0).evict("b"), Ok(term(1, "a", &["c"])));
+        assert_eq!(election.by(0).evict("a"), Ok(term(2, "c", &[])));
+        assert_eq!(election.by(0).evict("x"), Ok(term(2, "c", &[])));
+        assert_eq!(election.events(), [term(1, "a", &["c"]), term(2, "c", &[])]);
     }
 }

@@ -40,12 +40,11 @@ fn change(
     context: &mut Context<'_>,
     change: impl FnOnce(&mut Context<'_>, &mut Election) -> Outcome<()>,
 ) -> Outcome<Term> {
-    let before = Election::read(&context.view())?;
-    let mut after = before.clone();
-    change(context, &mut after)?;
-    let term = after.term();
-    if after != before {
-        after.write(context, &before)?;
+    let mut election = Election::read(&context.view())?;
+    change(context, &mut election)?;
+    let term = election.term();
+    if election.is_changed() {
+        election.write(context)?;
         let term = Some(term.clone());
         context.emit("", event::Event::Election(Event { term }));
     }

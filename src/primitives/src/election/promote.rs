@@ -23,15 +23,15 @@ impl Apply for PromoteRequest {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Room, term};
+    use super::super::tests::{Election, term};
 
     #[test]
     fn it_moves_one_place_up_and_the_first_changes_places_with_the_leader() {
-        let mut room = Room::with(&["a", "b", "c"]);
-        assert_eq!(room.promote("c"), Ok(term(1, "a", &["c", "b"])));
-        assert_eq!(room.promote("c"), Ok(term(2, "c", &["a", "b"])));
-        assert_eq!(room.promote("c"), Ok(term(2, "c", &["a", "b"])));
-        assert_eq!(room.promote("x"), Ok(term(2, "c", &["a", "b"])));
-        assert_eq!(room.events().len(), 2);
+        let mut election = Election::with(&["a", "b", "c"]);
+        assert_eq!(election.promote("c"), Ok(term(1, "a", &["c", "b"])));
+        assert_eq!(election.promote("c"), Ok(term(2, "c", &["a", "b"])));
+        assert_eq!(election.promote("c"), Ok(term(2, "c", &["a", "b"])));
+        assert_eq!(election.promote("x"), Ok(term(2, "c", &["a", "b"])));
+        assert_eq!(election.events().len(), 2);
     }
 }

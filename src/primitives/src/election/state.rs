@@ -36,35 +36,49 @@ struct Header {
     leader: Option<Candidate>,
 }
 
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub(super) struct Election {
     header: Header,
+    /// The header as it is stored.
+    stored: Header,
     /// Who waits, by place.
     queue: BTreeMap<u64, Candidate>,
+    /// The places that differ from what is stored.
+    touched: BTreeSet<u64>,
 }
 
 impl Election {
     pub(super) fn read(view: &View<'_>) -> Outcome<Self> {
-        Ok(Self {
-            header: view.read(Record::Header, b"", "election")?.unwrap_or_default(),
-            queue: view.numbered(Record::Queue, "candidate").collect::<Outcome<_>>()?,
-        })
+        let header: Header = view.read(Record::Header, b"", "election")?.unwrap_or_default();
+        let queue = view.numbered(Record::Queue, "candidate").collect::<Outcome<_>>()?;
+        Ok(Self { stored: header.clone(), header, queue, touched: BTreeSet::new() })
     }
 
-    /// Stores what differs from `before`.
-    pub(super) fn write(&self, context: &mut Context<'_>, before: &Self) -> Outcome<()> {
-        for place in before.queue.keys().filter(|place| !self.queue.contains_key(place)) {
-            context.delete(Record::Queue, &place.to_be_bytes())?;
-        }
-        for (place, candidate) in &self.queue {
-            if before.queue.get(place) != Some(candidate) {
-                context.write(Record::Queue, &place.to_be_bytes(), candidate)?;
+    pub(super) fn is_changed(&self) -> bool {
+        self.header != self.stored || !self.touched.is_empty()
+    }
+
+    /// Stores what was changed.
+    pub(super) fn write(&self, context: &mut Context<'_>) -> Outcome<()> {
+        for place in &self.touched {
+            match self.queue.get(place) {
+                Some(candidate) => context.write(Record::Queue, &place.to_be_bytes(), candidate)?,
+                None => context.delete(Record::Queue, &place.to_be_bytes())?,
             }
         }
-        if self.header != before.header {
+        if self.header != self.stored {
             context.write(Record::Header, b"", &self.header)?;
         }
         Ok(())
+    }
+
+    /// Puts somebody into a place, or nobody, and returns who was there.
+    fn set(&mut self, place: u64, candidate: Option<Candidate>) -> Option<Candidate> {
+        self.touched.insert(place);
+        match candidate {
+            Some(candidate) => self.queue.insert(place, candidate),
+            None => self.queue.remove(&place),
+        }
     }
 
     pub(super) fn term(&self) -> Term {
@@ -92,6 +106,10 @@ impl Election {
         self.header.leader.as_ref().is_some_and(|leader| leader.id == id)
     }
 
+    fn first(&self) -> Option<u64> {
+        self.queue.first_key_value().map(|(first, _)| *first)
+    }
+
     fn place_of(&self, id: &str) -> Option<u64> {
         let mut places = self.queue.iter();
         places.find(|(_, candidate)| candidate.id == id).map(|(place, _)| *place)
@@ -105,7 +123,7 @@ impl Election {
         }
         let last = self.queue.last_key_value();
         let place = last.map_or(MIDDLE, |(place, _)| place.saturating_add(1));
-        self.queue.insert(place, candidate);
+        self.set(place, Some(candidate));
     }
 
     /// Makes somebody the leader of a new term and returns the leader before.
@@ -116,10 +134,13 @@ impl Election {
 
     /// Takes some out. Only then, if the leader was among them, the first who still waits takes over.
     pub(super) fn remove(&mut self, ids: &BTreeSet<String>) {
-        self.queue.retain(|_, candidate| !ids.contains(&candidate.id));
+        let gone = self.queue.iter().filter(|(_, candidate)| ids.contains(&candidate.id));
+        for place in gone.map(|(place, _)| *place).collect::<Vec<_>>() {
+            self.set(place, None);
+        }
         if self.header.leader.as_ref().is_some_and(|leader| ids.contains(&leader.id)) {
             self.header.leader = None;
-            if let Some((_, next)) = self.queue.pop_first() {
+            if let Some(next) = self.first().and_then(|first| self.set(first, None)) {
                 self.lead(next);
             }
         }
@@ -127,19 +148,19 @@ impl Election {
 
     /// Takes everybody out.
     pub(super) fn clear(&mut self) {
+        self.touched.extend(self.queue.keys());
         self.queue.clear();
         self.header.leader = None;
     }
 
     /// Makes somebody who waits the leader; the leader before waits at the head of the queue.
     pub(super) fn anoint(&mut self, id: &str) {
-        let Some(chosen) = self.place_of(id).and_then(|place| self.queue.remove(&place)) else {
+        let Some(chosen) = self.place_of(id).and_then(|place| self.set(place, None)) else {
             return;
         };
         if let Some(before) = self.lead(chosen) {
-            let first = self.queue.first_key_value();
-            let place = first.map_or(MIDDLE, |(place, _)| place.saturating_sub(1));
-            self.queue.insert(place, before);
+            let place = self.first().map_or(MIDDLE, |first| first.saturating_sub(1));
+            self.set(place, Some(before));
         }
     }
 
@@ -157,7 +178,7 @@ impl Election {
     /// Moves somebody one place down; the leader changes places with the first in the queue.
     pub(super) fn demote(&mut self, id: &str) {
         if self.leads(id) {
-            if let Some(first) = self.queue.first_key_value().map(|(first, _)| *first) {
+            if let Some(first) = self.first() {
                 self.swap_with_leader(first);
             }
         } else if let Some(place) = self.place_of(id) {
@@ -169,16 +190,15 @@ impl Election {
     }
 
     fn swap(&mut self, one: u64, other: u64) {
-        if let (Some(first), Some(second)) = (self.queue.remove(&one), self.queue.remove(&other)) {
-            self.queue.insert(one, second);
-            self.queue.insert(other, first);
-        }
+        let first = self.set(one, None);
+        let second = self.set(other, first);
+        self.set(one, second);
     }
 
     fn swap_with_leader(&mut self, place: u64) {
-        if let Some(next) = self.queue.remove(&place) {
+        if let Some(next) = self.set(place, None) {
             let before = self.lead(next);
-            self.queue.extend(before.map(|before| (place, before)));
+            self.set(place, before);
         }
     }
 }

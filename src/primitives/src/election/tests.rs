@@ -15,7 +15,7 @@ pub(super) fn term(id: u64, leader: &str, queue: &[&str]) -> Term {
 }
 
 /// One election on a machine of its own.
-pub(super) struct Room {
+pub(super) struct Election {
     pub(super) machine: Machine,
     id: PrimitiveId,
 }
@@ -31,7 +31,7 @@ macro_rules! command {
     };
 }
 
-impl Room {
+impl Election {
     pub(super) fn new() -> Self {
         let mut machine = Machine::new();
         let id = machine.create(PrimitiveKind::Election, "e");
@@ -40,12 +40,12 @@ impl Room {
 
     /// With these candidates, each in a session of its own: 1, 2, 3…
     pub(super) fn with(candidates: &[&str]) -> Self {
-        let mut room = Self::new();
+        let mut election = Self::new();
         for (session, candidate) in (1..).zip(candidates) {
-            room.by(session).enter(candidate).unwrap();
+            election.by(session).enter(candidate).unwrap();
         }
-        room.machine.take_changes();
-        room
+        election.machine.take_changes();
+        election
     }
 
     /// Speaks for a session from now on.
@@ -87,86 +87,87 @@ impl Room {
 
 #[test]
 fn before_the_first_leader_the_term_is_0() {
-    assert_eq!(Room::new().get(), term(0, "", &[]));
+    assert_eq!(Election::new().get(), term(0, "", &[]));
 }
 
 #[test]
 fn the_end_of_its_session_takes_a_leader_out_and_the_next_leads() {
-    let mut room = Room::with(&["a", "b", "c"]);
-    room.machine.end_session(SessionId(1));
-    assert_eq!(room.get(), term(2, "b", &["c"]));
-    room.machine.end_session(SessionId(3));
-    assert_eq!(room.get(), term(2, "b", &[]));
-    assert_eq!(room.events(), [term(2, "b", &["c"]), term(2, "b", &[])]);
+    let mut election = Election::with(&["a", "b", "c"]);
+    election.machine.end_session(SessionId(1));
+    assert_eq!(election.get(), term(2, "b", &["c"]));
+    election.machine.end_session(SessionId(3));
+    assert_eq!(election.get(), term(2, "b", &[]));
+    assert_eq!(election.events(), [term(2, "b", &["c"]), term(2, "b", &[])]);
 }
 
 #[test]
 fn bug_watchers_hear_of_the_end_of_the_last_leader() {
-    let mut room = Room::with(&["a"]);
-    room.machine.end_session(SessionId(1));
-    assert_eq!(room.get(), term(1, "", &[]));
-    assert_eq!(room.events(), [term(1, "", &[])]);
-    assert_eq!(room.by(2).enter("b"), Ok(term(2, "b", &[])));
+    let mut election = Election::with(&["a"]);
+    election.machine.end_session(SessionId(1));
+    assert_eq!(election.get(), term(1, "", &[]));
+    assert_eq!(election.events(), [term(1, "", &[])]);
+    assert_eq!(election.by(2).enter("b"), Ok(term(2, "b", &[])));
 }
 
 #[test]
 fn no_candidate_of_an_ended_session_leads_in_between() {
-    let mut room = Room::new();
+    let mut election = Election::new();
     for candidate in ["a", "b"] {
-        room.by(1).enter(candidate).unwrap();
+        election.by(1).enter(candidate).unwrap();
     }
-    room.by(2).enter("c").unwrap();
-    room.events();
-    room.machine.end_session(SessionId(1));
-    assert_eq!(room.events(), [term(2, "c", &[])]);
+    election.by(2).enter("c").unwrap();
+    election.events();
+    election.machine.end_session(SessionId(1));
+    assert_eq!(election.events(), [term(2, "c", &[])]);
 }
 
 #[test]
 fn bug_the_end_of_a_session_leaves_those_alone_whom_it_has_withdrawn() {
-    let mut room = Room::with(&["a"]);
-    room.by(1).withdraw("a").unwrap();
-    room.by(2).enter("a").unwrap();
-    room.events();
-    room.machine.end_session(SessionId(1));
-    assert_eq!(room.get(), term(2, "a", &[]));
-    assert_eq!(room.events(), []);
-    room.by(3).evict("a").unwrap();
-    room.by(3).enter("a").unwrap();
-    room.machine.end_session(SessionId(2));
-    assert_eq!(room.get(), term(3, "a", &[]));
+    let mut election = Election::with(&["a"]);
+    election.by(1).withdraw("a").unwrap();
+    election.by(2).enter("a").unwrap();
+    election.events();
+    election.machine.end_session(SessionId(1));
+    assert_eq!(election.get(), term(2, "a", &[]));
+    assert_eq!(election.events(), []);
+    election.by(3).evict("a").unwrap();
+    election.by(3).enter("a").unwrap();
+    election.machine.end_session(SessionId(2));
+    assert_eq!(election.get(), term(3, "a", &[]));
 }
 
 #[test]
 fn deleting_the_primitive_leaves_nothing_but_the_term() {
-    let mut room = Room::with(&["a", "b"]);
-    room.delete_and_create();
-    assert_eq!(room.events(), [term(1, "", &[])]);
-    assert_eq!(room.get(), term(1, "", &[]));
-    let hash = room.machine.hash();
-    room.machine.end_session(SessionId(1));
-    room.machine.end_session(SessionId(2));
-    assert_eq!(room.machine.hash(), hash, "nothing was owned any more");
-    assert_eq!(room.by(3).enter("c"), Ok(term(2, "c", &[])), "no fencing token comes again");
+    let mut election = Election::with(&["a", "b"]);
+    election.delete_and_create();
+    assert_eq!(election.events(), [term(1, "", &[])]);
+    assert_eq!(election.get(), term(1, "", &[]));
+    let hash = election.machine.hash();
+    election.machine.end_session(SessionId(1));
+    election.machine.end_session(SessionId(2));
+    assert_eq!(election.machine.hash(), hash, "nothing was owned any more");
+    assert_eq!(election.by(3).enter("c"), Ok(term(2, "c", &[])), "no fencing token comes again");
 }
 
 #[test]
 fn an_election_that_never_had_a_leader_is_deleted_without_a_trace() {
-    let mut room = Room::new();
-    let deleted = room.machine.apply(room.id, Operation::Delete(Delete {}));
+    let mut election = Election::new();
+    let deleted = election.machine.apply(election.id, Operation::Delete(Delete {}));
     assert_eq!(deleted, Ok(DeleteResponse { deleted: true }));
-    assert!(room.machine.is_empty());
+    assert!(election.machine.is_empty());
 }
 
 #[test]
 fn candidates_out_of_bounds_are_refused() {
-    let mut room = Room::new();
-    assert_eq!(room.by(1).enter(""), Err(ErrorCode::Invalid));
-    assert_eq!(room.enter(&"x".repeat(256)), Err(ErrorCode::Invalid));
-    assert_eq!(room.machine.last_error(), "the candidate has 256 bytes: use at most 255");
-    assert!(room.enter(&"x".repeat(255)).is_ok());
-    let commands = [Room::withdraw, Room::anoint, Room::promote, Room::demote, Room::evict];
+    let mut election = Election::new();
+    assert_eq!(election.by(1).enter(""), Err(ErrorCode::Invalid));
+    assert_eq!(election.enter(&"x".repeat(256)), Err(ErrorCode::Invalid));
+    assert_eq!(election.machine.last_error(), "the candidate has 256 bytes: use at most 255");
+    assert!(election.enter(&"x".repeat(255)).is_ok());
+    let commands =
+        [Election::withdraw, Election::anoint, Election::promote, Election::demote, Election::evict];
     for command in commands {
-        assert_eq!(command(&mut room, ""), Err(ErrorCode::Invalid));
+        assert_eq!(command(&mut election, ""), Err(ErrorCode::Invalid));
     }
 }
 
@@ -202,10 +203,11 @@ impl Model {
                     self.all.insert(0, chosen);
                 }
             }
-            Step::Promote(candidate) => match self.position(candidate) {
-                Some(at @ 1..) => self.all.swap(at - 1, at),
-                _ => {}
-            },
+            Step::Promote(candidate) => {
+                if let Some(at @ 1..) = self.position(candidate) {
+                    self.all.swap(at - 1, at);
+                }
+            }
             Step::Demote(candidate) => match self.position(candidate) {
                 Some(at) if at + 1 < self.all.len() => self.all.swap(at, at + 1),
                 _ => {}
@@ -253,17 +255,17 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn perform(room: &mut Room, step: &Step) -> Result<Term, ErrorCode> {
+fn perform(election: &mut Election, step: &Step) -> Result<Term, ErrorCode> {
     match *step {
-        Step::Enter(session, candidate) => room.by(session).enter(candidate),
-        Step::Withdraw(session, candidate) => room.by(session).withdraw(candidate),
-        Step::Anoint(candidate) => room.anoint(candidate),
-        Step::Promote(candidate) => room.promote(candidate),
-        Step::Demote(candidate) => room.demote(candidate),
-        Step::Evict(candidate) => room.evict(candidate),
+        Step::Enter(session, candidate) => election.by(session).enter(candidate),
+        Step::Withdraw(session, candidate) => election.by(session).withdraw(candidate),
+        Step::Anoint(candidate) => election.anoint(candidate),
+        Step::Promote(candidate) => election.promote(candidate),
+        Step::Demote(candidate) => election.demote(candidate),
+        Step::Evict(candidate) => election.evict(candidate),
         Step::EndSession(session) => {
-            room.machine.end_session(SessionId(session));
-            Ok(room.get())
+            election.machine.end_session(SessionId(session));
+            Ok(election.get())
         }
     }
 }
@@ -271,16 +273,16 @@ fn perform(room: &mut Room, step: &Step) -> Result<Term, ErrorCode> {
 proptest! {
     #[test]
     fn it_behaves_like_a_list_whose_first_leads(steps in prop::collection::vec(steps(), 1..80)) {
-        let mut room = Room::new();
+        let mut election = Election::new();
         let mut model = Model::default();
         for step in steps {
             let before = model.term();
             let expected = model.apply(&step).map(|()| model.term());
-            prop_assert_eq!(perform(&mut room, &step), expected);
+            prop_assert_eq!(perform(&mut election, &step), expected);
             let now = model.term();
-            prop_assert_eq!(room.get(), now.clone());
+            prop_assert_eq!(election.get(), now.clone());
             let event = (now != before).then_some(now);
-            prop_assert_eq!(room.events(), Vec::from_iter(event), "watchers see every change and nothing else");
+            prop_assert_eq!(election.events(), Vec::from_iter(event), "watchers see every change and nothing else");
         }
     }
 }

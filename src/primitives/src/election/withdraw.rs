@@ -34,30 +34,30 @@ impl Apply for WithdrawRequest {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Room, term};
+    use super::super::tests::{Election, term};
     use super::*;
 
     #[test]
     fn bug_withdraw_of_a_waiting_candidate_takes_it_out() {
-        let mut room = Room::with(&["a", "b", "c"]);
-        assert_eq!(room.by(2).withdraw("b"), Ok(term(1, "a", &["c"])));
-        assert_eq!(room.events(), [term(1, "a", &["c"])]);
+        let mut election = Election::with(&["a", "b", "c"]);
+        assert_eq!(election.by(2).withdraw("b"), Ok(term(1, "a", &["c"])));
+        assert_eq!(election.events(), [term(1, "a", &["c"])]);
     }
 
     #[test]
     fn after_the_leader_the_next_leads_and_after_the_last_nobody_in_the_same_term() {
-        let mut room = Room::with(&["a", "b"]);
-        assert_eq!(room.by(1).withdraw("a"), Ok(term(2, "b", &[])));
-        assert_eq!(room.by(2).withdraw("b"), Ok(term(2, "", &[])));
-        assert_eq!(room.events(), [term(2, "b", &[]), term(2, "", &[])]);
-        assert_eq!(room.by(2).withdraw("b"), Ok(term(2, "", &[])));
-        assert_eq!(room.events(), []);
+        let mut election = Election::with(&["a", "b"]);
+        assert_eq!(election.by(1).withdraw("a"), Ok(term(2, "b", &[])));
+        assert_eq!(election.by(2).withdraw("b"), Ok(term(2, "", &[])));
+        assert_eq!(election.events(), [term(2, "b", &[]), term(2, "", &[])]);
+        assert_eq!(election.by(2).withdraw("b"), Ok(term(2, "", &[])));
+        assert_eq!(election.events(), []);
     }
 
     #[test]
     fn it_is_for_the_candidates_of_the_session() {
-        let mut room = Room::with(&["a", "b"]);
-        assert_eq!(room.by(2).withdraw("a"), Err(ErrorCode::Forbidden));
-        assert_eq!(room.by(0).withdraw("b"), Err(ErrorCode::Forbidden));
+        let mut election = Election::with(&["a", "b"]);
+        assert_eq!(election.by(2).withdraw("a"), Err(ErrorCode::Forbidden));
+        assert_eq!(election.by(0).withdraw("b"), Err(ErrorCode::Forbidden));
     }
 }

@@ -43,6 +43,8 @@ mod transition;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod property;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use delete::delete_primitive;

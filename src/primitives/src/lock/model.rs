@@ -1,18 +1,16 @@
-//! The lock against a plain model of lists, and what must hold whatever happens to it.
+//! What a lock should be, written as plainly as can be: lists, searched from end to end.
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
-use synod_proto::lock::v1::acquire_response::Outcome as Answered;
 use synod_proto::lock::v1::event::{Event as What, Reason};
 use synod_proto::lock::v1::{AcquireRequest, Mode};
-use synod_types::{ErrorCode, SessionId};
+use synod_types::ErrorCode;
 
-use super::tests::{Lock, read, write};
+use super::tests::{read, write};
 
 /// An event, without its fence.
 #[derive(Clone, Debug, PartialEq)]
-enum Seen {
+pub(super) enum Seen {
     Granted { reading: bool, lease_ms: Option<u64> },
     Queued(u64),
     Renewed(u64),
@@ -37,33 +35,72 @@ impl From<&What> for Seen {
 }
 
 #[derive(Clone, Debug)]
-struct Claim {
-    request_id: String,
-    session: u64,
-    reading: bool,
-    lease_ms: Option<u64>,
-    delay_ms: u64,
-    /// The command that queued it, and the deadline of the wait.
-    queued: (u64, Option<u64>),
+pub(super) struct Acquire {
+    pub(super) session: u64,
+    pub(super) request_id: usize,
+    pub(super) reading: bool,
+    pub(super) max_wait_ms: Option<u64>,
+    pub(super) lease_ms: Option<u64>,
+    pub(super) reentrant: bool,
+    pub(super) delay_ms: u64,
+}
+
+impl Acquire {
+    pub(super) fn request(&self) -> AcquireRequest {
+        let request_id = name(self.request_id);
+        AcquireRequest {
+            max_wait_ms: self.max_wait_ms,
+            lease_ms: self.lease_ms,
+            reentrant: self.reentrant,
+            lock_delay_ms: self.delay_ms,
+            ..if self.reading { read(&request_id) } else { write(&request_id) }
+        }
+    }
+
+    fn claim(&self, index: u64, now: u64) -> Claim {
+        Claim {
+            request_id: name(self.request_id),
+            session: self.session,
+            reading: self.reading,
+            lease_ms: self.lease_ms,
+            delay_ms: self.delay_ms,
+            queued: (index, self.max_wait_ms.map(|max_wait_ms| now + max_wait_ms)),
+        }
+    }
+}
+
+pub(super) fn name(request: usize) -> String {
+    format!("r{request:02}")
 }
 
 #[derive(Clone, Debug)]
-struct Grant {
+pub(super) struct Claim {
+    pub(super) request_id: String,
+    pub(super) session: u64,
+    pub(super) reading: bool,
+    pub(super) lease_ms: Option<u64>,
+    pub(super) delay_ms: u64,
+    /// The command that queued it, and the deadline of the wait.
+    pub(super) queued: (u64, Option<u64>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
     /// The how-many-th grant of the lock it is, which orders timers as the fence does.
-    number: u64,
-    fence: u64,
-    request_ids: Vec<String>,
-    session: u64,
-    delay_ms: u64,
+    pub(super) number: u64,
+    pub(super) fence: u64,
+    pub(super) request_ids: Vec<String>,
+    pub(super) session: u64,
+    pub(super) delay_ms: u64,
     /// Length, deadline, and the command that set it.
-    lease: Option<(u64, u64, u64)>,
+    pub(super) lease: Option<(u64, u64, u64)>,
 }
 
 /// A timer in the order in which timers fire: deadline, index, then its own key.
 type Timer = (u64, u64, Own);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Own {
+pub(super) enum Own {
     Delay,
     Memory(String),
     Lease(u64),
@@ -72,18 +109,18 @@ enum Own {
 
 /// What the lock should be, written as plainly as can be.
 #[derive(Default)]
-struct Model {
-    index: u64,
-    now: u64,
-    leader_since: u64,
-    grants: u64,
-    reading: bool,
-    holders: Vec<Grant>,
-    queue: Vec<Claim>,
+pub(super) struct Model {
+    pub(super) index: u64,
+    pub(super) now: u64,
+    pub(super) leader_since: u64,
+    pub(super) grants: u64,
+    pub(super) reading: bool,
+    pub(super) holders: Vec<Grant>,
+    pub(super) queue: Vec<Claim>,
     /// Until when a request id that is over is remembered, and the command that set that.
-    ended: BTreeMap<String, (u64, u64)>,
-    unavailable: Option<(u64, u64)>,
-    events: Vec<(String, Seen)>,
+    pub(super) ended: BTreeMap<String, (u64, u64)>,
+    pub(super) unavailable: Option<(u64, u64)>,
+    pub(super) events: Vec<(String, Seen)>,
 }
 
 impl Model {
@@ -138,15 +175,15 @@ impl Model {
         self.end(&claim.request_id, Seen::GaveUp(reason));
     }
 
-    fn holding(&self, request_id: &str) -> Option<usize> {
+    pub(super) fn holding(&self, request_id: &str) -> Option<usize> {
         self.holders.iter().position(|grant| grant.request_ids.iter().any(|id| id == request_id))
     }
 
-    fn waiting(&self, request_id: &str) -> Option<usize> {
+    pub(super) fn waiting(&self, request_id: &str) -> Option<usize> {
         self.queue.iter().position(|claim| claim.request_id == request_id)
     }
 
-    fn acquire(&mut self, acquire: &Acquire) -> Result<(), ErrorCode> {
+    pub(super) fn acquire(&mut self, acquire: &Acquire) -> Result<(), ErrorCode> {
         let claim = acquire.claim(self.index, self.now);
         let owner = if let Some(at) = self.holding(&claim.request_id) {
             Some(self.holders[at].session)
@@ -182,7 +219,7 @@ impl Model {
         Ok(())
     }
 
-    fn release(&mut self, session: u64, request_id: &str, fence: u64) -> Result<bool, ErrorCode> {
+    pub(super) fn release(&mut self, session: u64, request_id: &str, fence: u64) -> Result<bool, ErrorCode> {
         if let Some(at) = self.holding(request_id) {
             let grant = &mut self.holders[at];
             let allowed = if fence == 0 { grant.session == session } else { grant.fence == fence };
@@ -211,7 +248,12 @@ impl Model {
         Ok(false)
     }
 
-    fn renew(&mut self, request_id: &str, fence: u64, lease_ms: Option<u64>) -> Result<(), ErrorCode> {
+    pub(super) fn renew(
+        &mut self,
+        request_id: &str,
+        fence: u64,
+        lease_ms: Option<u64>,
+    ) -> Result<(), ErrorCode> {
         let at = self.holding(request_id).filter(|at| self.holders[*at].fence == fence);
         let at = at.ok_or(ErrorCode::NotHeld)?;
         let length = lease_ms.or(self.holders[at].lease.map(|(length, _, _)| length));
@@ -221,14 +263,14 @@ impl Model {
         Ok(())
     }
 
-    fn force_release(&mut self, fence: u64) -> Result<(), ErrorCode> {
+    pub(super) fn force_release(&mut self, fence: u64) -> Result<(), ErrorCode> {
         let at = self.holders.iter().position(|grant| grant.fence == fence).ok_or(ErrorCode::NotHeld)?;
         self.lose(at, Reason::Forced);
         self.grant_waiters();
         Ok(())
     }
 
-    fn end_session(&mut self, session: u64) {
+    pub(super) fn end_session(&mut self, session: u64) {
         let mut owned: Vec<_> = self.queue.iter().filter(|claim| claim.session == session).collect();
         let mut owned: Vec<_> = owned.drain(..).map(|claim| claim.request_id.clone()).collect();
         let grants = self.holders.iter().filter(|grant| grant.session == session);
@@ -258,7 +300,7 @@ impl Model {
     }
 
     /// Fires what is due at `until`; like every timer with the index of the command to come.
-    fn advance(&mut self, until: u64) {
+    pub(super) fn advance(&mut self, until: u64) {
         while let Some((deadline, _, own)) = self.first_timer().filter(|(deadline, ..)| *deadline <= until) {
             self.now = deadline;
             match own {
@@ -281,246 +323,5 @@ impl Model {
             self.grant_waiters();
         }
         self.now = until;
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Acquire {
-    session: u64,
-    request_id: usize,
-    reading: bool,
-    max_wait_ms: Option<u64>,
-    lease_ms: Option<u64>,
-    reentrant: bool,
-    delay_ms: u64,
-}
-
-impl Acquire {
-    fn request(&self) -> AcquireRequest {
-        let request_id = name(self.request_id);
-        AcquireRequest {
-            max_wait_ms: self.max_wait_ms,
-            lease_ms: self.lease_ms,
-            reentrant: self.reentrant,
-            lock_delay_ms: self.delay_ms,
-            ..if self.reading { read(&request_id) } else { write(&request_id) }
-        }
-    }
-
-    fn claim(&self, index: u64, now: u64) -> Claim {
-        Claim {
-            request_id: name(self.request_id),
-            session: self.session,
-            reading: self.reading,
-            lease_ms: self.lease_ms,
-            delay_ms: self.delay_ms,
-            queued: (index, self.max_wait_ms.map(|max_wait_ms| now + max_wait_ms)),
-        }
-    }
-}
-
-fn name(request: usize) -> String {
-    format!("r{request:02}")
-}
-
-/// Which fence a command names.
-#[derive(Clone, Copy, Debug)]
-enum Named {
-    Zero,
-    /// The one of the holder in this place, modulo their number.
-    Holder(usize),
-    /// One that was never granted.
-    Unknown,
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Acquire(Acquire),
-    Release(u64, usize, Named),
-    Renew(usize, Named, Option<u64>),
-    ForceRelease(Named),
-    EndSession(u64),
-    Advance(u64),
-    ChangeLeader(u64),
-    Restore,
-}
-
-const REQUESTS: usize = 24;
-
-fn acquires() -> impl Strategy<Value = Step> {
-    let max_wait_ms = prop_oneof![3 => Just(None), 1 => Just(Some(0)), 2 => (1u64..300).prop_map(Some)];
-    let delay_ms = prop_oneof![3 => Just(0u64), 1 => 1u64..100];
-    (
-        0u64..4,
-        0..REQUESTS,
-        any::<bool>(),
-        max_wait_ms,
-        prop::option::of(100u64..300),
-        prop::bool::weighted(0.2),
-        delay_ms,
-    )
-        .prop_map(|(session, request_id, reading, max_wait_ms, lease_ms, reentrant, delay_ms)| {
-            Step::Acquire(Acquire {
-                session,
-                request_id,
-                reading,
-                max_wait_ms,
-                lease_ms,
-                reentrant,
-                delay_ms,
-            })
-        })
-}
-
-fn fences() -> impl Strategy<Value = Named> {
-    prop_oneof![3 => Just(Named::Zero), 4 => (0usize..4).prop_map(Named::Holder), 1 => Just(Named::Unknown)]
-}
-
-fn steps() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        10 => acquires(),
-        4 => (0u64..4, 0..REQUESTS, fences()).prop_map(|(session, id, fence)| Step::Release(session, id, fence)),
-        2 => (0..REQUESTS, fences(), prop::option::of(100u64..300))
-            .prop_map(|(id, fence, lease_ms)| Step::Renew(id, fence, lease_ms)),
-        1 => fences().prop_map(Step::ForceRelease),
-        1 => (1u64..4).prop_map(Step::EndSession),
-        4 => prop_oneof![9 => 1u64..150, 1 => Just(600_000)].prop_map(Step::Advance),
-        1 => (1u64..150).prop_map(Step::ChangeLeader),
-        1 => Just(Step::Restore),
-    ]
-}
-
-/// The lock and its model, side by side.
-struct Pair {
-    lock: Lock,
-    model: Model,
-    last_fence: u64,
-}
-
-impl Pair {
-    fn new() -> Self {
-        let lock = Lock::new();
-        let model = Model { now: lock.machine.now.get(), ..Model::default() };
-        Self { lock, model, last_fence: 0 }
-    }
-
-    fn fence(&self, named: Named) -> u64 {
-        let holders = &self.model.holders;
-        match named {
-            Named::Zero => 0,
-            Named::Holder(at) => at.checked_rem(holders.len()).map_or(0, |at| holders[at].fence),
-            Named::Unknown => u64::MAX,
-        }
-    }
-
-    fn perform(&mut self, step: &Step) {
-        let index = self.lock.machine.index.next().get();
-        let now = self.lock.machine.now.get();
-        let lock = &mut self.lock;
-        self.model.index = index;
-        match step {
-            Step::Acquire(acquire) => {
-                let answer = lock.acquire(acquire.session, acquire.request());
-                let expected = self.model.acquire(acquire);
-                assert_eq!(answer.as_ref().map(|_| ()).map_err(|code| *code), expected);
-                self.check_answer(&name(acquire.request_id), answer.ok());
-            }
-            Step::Release(session, request_id, named) => {
-                let (request_id, fence) = (name(*request_id), self.fence(*named));
-                let expected = self.model.release(*session, &request_id, fence);
-                assert_eq!(self.lock.release(*session, &request_id, fence), expected);
-            }
-            Step::Renew(request_id, named, lease_ms) => {
-                let (request_id, fence) = (name(*request_id), self.fence(*named));
-                let expected = self.model.renew(&request_id, fence, *lease_ms);
-                assert_eq!(self.lock.renew(&request_id, fence, *lease_ms).map(|_| ()), expected);
-            }
-            Step::ForceRelease(named) => {
-                let fence = self.fence(*named);
-                let expected = self.model.force_release(fence);
-                assert_eq!(self.lock.force_release(fence), expected);
-            }
-            Step::EndSession(session) => {
-                lock.machine.end_session(SessionId(*session));
-                self.model.end_session(*session);
-            }
-            Step::Advance(duration_ms) => {
-                lock.machine.advance_ms(*duration_ms);
-                self.model.advance(now + duration_ms);
-            }
-            Step::ChangeLeader(duration_ms) => {
-                lock.machine.change_leader_after_ms(*duration_ms);
-                self.model.leader_since = now + duration_ms;
-                self.model.advance(now + duration_ms);
-            }
-            Step::Restore => lock.machine = lock.machine.restored(),
-        }
-        self.check();
-    }
-
-    /// The answer says what has become of the request.
-    fn check_answer(&self, request_id: &str, answer: Option<Answered>) {
-        match answer {
-            Some(Answered::Granted(_)) => assert!(self.model.holding(request_id).is_some()),
-            Some(Answered::Queued(queued)) => {
-                assert_eq!(self.model.waiting(request_id), Some(queued.ahead as usize));
-            }
-            None => {}
-        }
-    }
-
-    fn check(&mut self) {
-        let events = self.lock.events();
-        let seen: Vec<_> = events.iter().map(|(id, what)| (id.clone(), Seen::from(what))).collect();
-        assert_eq!(seen, std::mem::take(&mut self.model.events));
-        for (request_id, what) in &events {
-            if let What::Granted(granted) = what {
-                self.check_fence(request_id, granted.fence);
-            }
-        }
-        let found = self.lock.get();
-        let modes: Vec<_> = found.holders.iter().map(|holder| (holder.fence, holder.mode())).collect();
-        let exclusive = modes.iter().all(|(fence, _)| *fence == modes[0].0);
-        let shared = modes.iter().all(|(_, mode)| *mode == Mode::Read);
-        assert!(exclusive || shared, "{modes:?}");
-        let held: Vec<_> = self.model.holders.iter().flat_map(|grant| &grant.request_ids).collect();
-        assert!(found.holders.iter().map(|holder| &holder.request_id).eq(held));
-        let queue = self.model.queue.iter().map(|claim| &claim.request_id);
-        assert!(found.queue.iter().map(|waiter| &waiter.request_id).eq(queue));
-        let unavailable_ms = self.model.unavailable.map_or(0, |(until, _)| until - self.model.now);
-        assert_eq!((found.last_fence, found.unavailable_ms), (self.last_fence, unavailable_ms));
-    }
-
-    /// A fence that is new is greater than all before, and at most one above the index. One that is not new is shared.
-    fn check_fence(&mut self, request_id: &str, fence: u64) {
-        let Some(at) = self.model.holding(request_id) else {
-            // Granted and lost again within one step.
-            assert!(fence > self.last_fence);
-            self.last_fence = fence;
-            return;
-        };
-        let grant = &mut self.model.holders[at];
-        if grant.fence == 0 {
-            assert!(fence > self.last_fence && fence <= self.model.index + 1, "{fence}");
-            (grant.fence, self.last_fence) = (fence, fence);
-        }
-        assert_eq!(fence, grant.fence);
-    }
-}
-
-proptest! {
-    #[test]
-    fn it_behaves_like_lists_and_everybody_gets_their_turn(steps in prop::collection::vec(steps(), 1..80)) {
-        let mut pair = Pair::new();
-        for step in &steps {
-            pair.perform(step);
-        }
-        // Once nobody new comes, releasing what is held serves the whole queue.
-        while !pair.model.holders.is_empty() || !pair.model.queue.is_empty() {
-            let before = pair.model.holders.len() + pair.model.queue.len();
-            pair.perform(&Step::Advance(100));
-            pair.perform(&Step::ForceRelease(Named::Holder(0)));
-            prop_assert!(pair.model.holders.len() + pair.model.queue.len() < before);
-        }
     }
 }

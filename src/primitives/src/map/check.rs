@@ -19,5 +19,5 @@ pub(super) fn plan(request: CheckRequest, view: &View<'_>) -> Outcome<Plan> {
         }
         _ => Item::expect_version(found.as_ref(), request.expected_version)?,
     }
-    Ok(Plan { key: request.key, found, step: Step::Keep })
+    Ok(Plan { key: request.key, step: Step::Keep(found) })
 }

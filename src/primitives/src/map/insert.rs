@@ -17,11 +17,8 @@ pub(super) fn plan(request: InsertRequest, view: &View<'_>) -> Outcome<Plan> {
         let message = format!("the entry exists, with version {}", found.version);
         return Err(Failure::rejected(ErrorCode::AlreadyExists, message));
     }
-    Ok(Plan {
-        key: request.key,
-        found: None,
-        step: Step::Write { value: request.value, ttl_ms: request.ttl_ms },
-    })
+    let InsertRequest { key, value, ttl_ms, .. } = request;
+    Ok(Plan { key, step: Step::Write { value, ttl_ms, found: None } })
 }
 
 impl Apply for InsertRequest {

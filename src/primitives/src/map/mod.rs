@@ -17,6 +17,8 @@ mod transact;
 mod update;
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use clear::clear as delete_primitive;
@@ -35,18 +37,18 @@ use crate::keys::Timer;
 /// What one operation will do to the entry of one key.
 struct Plan {
     key: String,
-    found: Option<Item>,
     step: Step,
 }
 
 enum Step {
-    /// Nothing: the entry is as it should be.
-    Keep,
+    /// Nothing: what is there is as it should be.
+    Keep(Option<Item>),
     Write {
         value: Bytes,
         ttl_ms: Option<u64>,
+        found: Option<Item>,
     },
-    Remove,
+    Remove(Item),
 }
 
 /// What an operation has done.
@@ -58,17 +60,16 @@ struct Done {
 
 impl Plan {
     fn perform(self, context: &mut Context<'_>) -> Outcome<Done> {
-        let Self { key, found, step } = self;
-        match (step, found) {
-            (Step::Write { value, ttl_ms }, found) => write(context, key, value, ttl_ms, found),
-            (Step::Remove, Some(item)) => {
-                Ok(Done { version: Version::default(), previous: Some(remove(context, key, item, false)?) })
-            }
-            (Step::Keep, found) => Ok(Done {
+        match self.step {
+            Step::Keep(found) => Ok(Done {
                 version: found.as_ref().map_or_else(Version::default, |item| item.version),
                 previous: found.map(versioned),
             }),
-            (Step::Remove, None) => Ok(Done { version: Version::default(), previous: None }),
+            Step::Write { value, ttl_ms, found } => write(context, self.key, value, ttl_ms, found),
+            Step::Remove(item) => {
+                let previous = remove(context, self.key, item, false)?;
+                Ok(Done { version: Version::default(), previous: Some(previous) })
+            }
         }
     }
 }

@@ -17,13 +17,11 @@ pub(super) fn plan(request: PutRequest, view: &View<'_>) -> Outcome<Plan> {
     bounds::ttl(request.ttl_ms)?;
     let found = super::read(view, &request.key)?;
     Item::expect_version(found.as_ref(), request.expected_version)?;
-    let same = found.as_ref().is_some_and(|item| item.value == request.value);
-    let step = if same && request.ttl_ms.is_none() {
-        Step::Keep
-    } else {
-        Step::Write { value: request.value, ttl_ms: request.ttl_ms }
-    };
-    Ok(Plan { key: request.key, found, step })
+    let PutRequest { key, value, ttl_ms, .. } = request;
+    let same = found.as_ref().is_some_and(|item| item.value == value);
+    let step =
+        if same && ttl_ms.is_none() { Step::Keep(found) } else { Step::Write { value, ttl_ms, found } };
+    Ok(Plan { key, step })
 }
 
 impl Apply for PutRequest {

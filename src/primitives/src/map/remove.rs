@@ -14,7 +14,7 @@ pub(super) fn plan(request: RemoveRequest, view: &View<'_>) -> Outcome<Plan> {
     bounds::key(&view.environment, "key", &request.key)?;
     let found = super::read(view, &request.key)?.ok_or_else(super::no_entry)?;
     Item::expect_version(Some(&found), request.expected_version)?;
-    Ok(Plan { key: request.key, found: Some(found), step: Step::Remove })
+    Ok(Plan { key: request.key, step: Step::Remove(found) })
 }
 
 impl Apply for RemoveRequest {

@@ -16,11 +16,8 @@ pub(super) fn plan(request: UpdateRequest, view: &View<'_>) -> Outcome<Plan> {
     bounds::ttl(request.ttl_ms)?;
     let found = super::read(view, &request.key)?.ok_or_else(super::no_entry)?;
     Item::expect_version(Some(&found), request.expected_version)?;
-    Ok(Plan {
-        key: request.key,
-        found: Some(found),
-        step: Step::Write { value: request.value, ttl_ms: request.ttl_ms },
-    })
+    let UpdateRequest { key, value, ttl_ms, .. } = request;
+    Ok(Plan { key, step: Step::Write { value, ttl_ms, found: Some(found) } })
 }
 
 impl Apply for UpdateRequest {

@@ -23,3 +23,32 @@ pub(crate) fn describe(view: &View<'_>, query: &Describe) -> Outcome<DescribeRes
     }
     Ok(DescribeResponse { primitives })
 }
+
+#[cfg(test)]
+mod tests {
+    use synod_proto::primitive::v1::query::Operation;
+    use synod_types::PrimitiveKind;
+
+    use super::*;
+    use crate::testing::Machine;
+
+    fn names(machine: &mut Machine, primitive: PrimitiveId, application: &str) -> Vec<String> {
+        let query = Operation::Describe(Describe { application: application.into() });
+        let response: DescribeResponse = machine.query(primitive, query).unwrap();
+        let mut names: Vec<_> = response.primitives.into_iter().map(|found| found.name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn it_finds_one_or_all_or_those_of_an_application() {
+        let mut machine = Machine::new();
+        let map = machine.create(PrimitiveKind::Map, "users");
+        machine.create(PrimitiveKind::Counter, "hits");
+        assert_eq!(names(&mut machine, map, ""), ["users"]);
+        assert_eq!(names(&mut machine, PrimitiveId(0), ""), ["hits", "users"]);
+        assert_eq!(names(&mut machine, PrimitiveId(0), "default"), ["hits", "users"]);
+        assert_eq!(names(&mut machine, PrimitiveId(0), "other").len(), 0);
+        assert_eq!(names(&mut machine, PrimitiveId(1), "").len(), 0);
+    }
+}

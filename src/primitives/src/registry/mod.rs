@@ -26,10 +26,11 @@ pub(crate) fn kind_of(store: &dyn StateRead, primitive: PrimitiveId) -> Outcome<
     let Some(record) = store.get(Table::Registry, &keys::registry_id(primitive))? else {
         return Ok(None);
     };
-    match record.first_chunk::<2>() {
-        Some([FORMAT, kind]) => Ok(PrimitiveKind::from_number(u32::from(*kind))),
-        _ => Err(Failure::unreadable("primitive description")),
-    }
+    let kind = match record.first_chunk::<2>() {
+        Some([FORMAT, kind]) => PrimitiveKind::from_number(u32::from(*kind)),
+        _ => None,
+    };
+    kind.map(Some).ok_or_else(|| Failure::unreadable("primitive description"))
 }
 
 /// Checks that a primitive exists and is of the kind that an operation is for.
