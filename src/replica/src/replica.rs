@@ -110,7 +110,7 @@ impl Replica {
     pub fn handle(&mut self, now: Monotonic, input: Input) {
         self.advance_time(now);
         if self.failed {
-            return;
+            return self.refuse(input);
         }
         match input {
             Input::Tick => {}
@@ -133,6 +133,16 @@ impl Replica {
             Input::DiskFailed(why) => {
                 self.fail(Error::new(ErrorCode::Corrupt, format!("the disk failed: {why}")));
             }
+        }
+    }
+
+    /// What a replica that has stopped answers: nothing was done, ask another one.
+    fn refuse(&mut self, input: Input) {
+        let error = Error::new(ErrorCode::Unavailable, "this replica has stopped for good: ask another one");
+        match input {
+            Input::Request(client, request) => self.reply_error(client, request.tag, &error),
+            Input::Admin(request, _) => self.effects.push(Effect::AdminReply(request, Err(error))),
+            _ => {}
         }
     }
 

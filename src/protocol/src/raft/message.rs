@@ -149,6 +149,26 @@ impl Message {
     }
 }
 
+/// What a member answers that waits for its first snapshot: that it has nothing. It acknowledges no entry and gives no
+/// vote, so nothing of it need be remembered.
+pub fn answer_without_log(message: &Message) -> Option<Message> {
+    let reject = message.is(MessageType::MsgAppend);
+    let kind = match () {
+        () if reject => MessageType::MsgAppendResponse,
+        () if message.is(MessageType::MsgHeartbeat) => MessageType::MsgHeartbeatResponse,
+        () => return None,
+    };
+    Some(Message {
+        kind: kind as u32,
+        from: message.to,
+        to: message.from,
+        term: message.term,
+        index: if reject { message.index } else { LogIndex(0) },
+        reject,
+        ..Message::default()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,7 +30,7 @@ use raft::eraftpb::{EntryType, MessageType};
 use raft::{Config, RawNode, StateRole};
 use synod_types::{LogIndex, MemberId, Monotonic, Term};
 
-pub use message::Message;
+pub use message::{Message, answer_without_log};
 
 use self::election::Election;
 use self::lease::{Lease, Promise};

@@ -1,0 +1,280 @@
+//! The thread that owns one replica's core: takes its mail, lets the core work, carries out the effects.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use synod_proto::session::v1::{Delivery, Reply, Request};
+use synod_proto::types::v1::Member;
+use synod_protocol::Message;
+use synod_replica::{ClientId, Effect, Input, Replica, Status, wire};
+use synod_types::{Clock as _, Error, ErrorCode, MemberId};
+use tokio::sync::{oneshot, watch};
+
+use crate::clock::SystemClock;
+use crate::home::Home;
+use crate::mailbox::Mailbox;
+use crate::metrics::ReplicaMetrics;
+use crate::outbox::{Outbox, Outgoing};
+use crate::peers::{Address, Peers};
+use crate::scans;
+use crate::snapshots;
+use crate::writer::{Write, Writer};
+
+/// What is sent to the driver of a replica.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "mail is moved once or twice; a box would cost an allocation each"
+)]
+pub(crate) enum Mail {
+    /// For the core.
+    Input(Input),
+    /// A client comes; its answers go there.
+    Connect(ClientId, Outbox),
+    /// Requests of a client.
+    Requests(ClientId, Vec<Request>),
+    /// A client goes.
+    Disconnect(ClientId),
+    /// The node at this address is gone, or so it seems.
+    PeerLost(Address),
+    /// Somebody wants to know how things stand.
+    Status(oneshot::Sender<Status>),
+    /// An operator asks something.
+    Admin(synod_replica::Admin, oneshot::Sender<Result<u64, Error>>),
+}
+
+/// What everybody may see of a replica without asking its thread.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Glance {
+    pub(crate) standing: synod_protocol::Standing,
+    pub(crate) members: Vec<Member>,
+    /// Why it has stopped for good, if it has.
+    pub(crate) failed: Option<Error>,
+}
+
+/// What a driver works with.
+pub(crate) struct Surroundings {
+    pub(crate) name: String,
+    /// The group, as peer messages name it.
+    pub(crate) group: u64,
+    pub(crate) partition: u32,
+    pub(crate) home: Arc<Home>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) metrics: Arc<ReplicaMetrics>,
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+/// The thread and its queue.
+pub(crate) struct Driver {
+    pub(crate) mailbox: Arc<Mailbox<Mail>>,
+    pub(crate) glance: watch::Receiver<Glance>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Driver {
+    /// Starts the thread. `writer` takes the writes of the replica.
+    pub(crate) fn start(
+        mailbox: Arc<Mailbox<Mail>>,
+        replica: Replica,
+        writer: Writer,
+        surroundings: Surroundings,
+    ) -> std::io::Result<Self> {
+        let (glance, seen) = watch::channel(Glance::default());
+        let queue = mailbox.clone();
+        let name = format!("replica {}", surroundings.name);
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            let work = Work {
+                replica,
+                writer: Some(writer),
+                mailbox: queue.clone(),
+                surroundings: Arc::new(surroundings),
+                clients: BTreeMap::new(),
+                addresses: BTreeMap::new(),
+                admin: BTreeMap::new(),
+                last_admin: 0,
+                glance: glance.clone(),
+            };
+            // A panic is a bug; it must not take the other replicas of the node with it, nor hang their clients.
+            if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
+                queue.close();
+                let error = Error::new(ErrorCode::Internal, "the replica stopped on an internal error");
+                glance.send_modify(|glance| glance.failed = Some(error));
+            }
+        })?;
+        Ok(Self { mailbox, glance: seen, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Stops the thread after the mail that it is working on, and the writer after what it has to write.
+    pub(crate) fn stop(&self) {
+        self.mailbox.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // That it panicked was noted when it did.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Work {
+    replica: Replica,
+    /// Gone once the replica has failed.
+    writer: Option<Writer>,
+    mailbox: Arc<Mailbox<Mail>>,
+    surroundings: Arc<Surroundings>,
+    clients: BTreeMap<ClientId, Outbox>,
+    addresses: BTreeMap<MemberId, Address>,
+    admin: BTreeMap<u64, oneshot::Sender<Result<u64, Error>>>,
+    last_admin: u64,
+    glance: watch::Sender<Glance>,
+}
+
+impl Work {
+    fn run(mut self) {
+        let mut mail = Vec::new();
+        while !self.mailbox.is_closed() {
+            let wait = self.replica.deadline().since(SystemClock.now());
+            self.mailbox.take(&mut mail, Some(wait));
+            for item in mail.drain(..) {
+                self.open(item);
+            }
+            let effects = self.replica.flush(SystemClock.now());
+            self.carry_out(effects);
+            self.surroundings.metrics.observe(&self.replica);
+        }
+    }
+
+    fn open(&mut self, mail: Mail) {
+        let now = SystemClock.now();
+        match mail {
+            Mail::Input(input) => self.replica.handle(now, input),
+            Mail::Connect(client, outbox) => drop(self.clients.insert(client, outbox)),
+            Mail::Requests(client, requests) => {
+                self.surroundings.metrics.requests(requests.len());
+                for request in requests {
+                    self.replica.handle(now, Input::Request(client, request));
+                }
+            }
+            Mail::Disconnect(client) => {
+                self.clients.remove(&client);
+                self.replica.handle(now, Input::Disconnected(client));
+            }
+            Mail::PeerLost(address) => {
+                let lost = self.addresses.iter().filter(|(_, at)| **at == address);
+                for member in lost.map(|(member, _)| *member).collect::<Vec<_>>() {
+                    self.replica.handle(now, Input::PeerLost(member));
+                }
+            }
+            // Who asked and did not wait has gone.
+            Mail::Status(answer) => drop(answer.send(self.replica.status())),
+            Mail::Admin(admin, answer) => {
+                self.last_admin += 1;
+                self.admin.insert(self.last_admin, answer);
+                self.replica.handle(now, Input::Admin(self.last_admin, admin));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        let mut outgoing: BTreeMap<ClientId, Outgoing> = BTreeMap::new();
+        for effect in effects {
+            match effect {
+                Effect::Reply { client, tag, index, body } => {
+                    let reply = Reply { tag, index: index.get(), body: Some(body) };
+                    outgoing.entry(client).or_default().replies.push(reply);
+                }
+                Effect::Deliver { client, tag, events, position } => {
+                    let delivery = Delivery { tag, events, position: position.get() };
+                    outgoing.entry(client).or_default().deliveries.push(delivery);
+                }
+                other => self.carry_out_other(other),
+            }
+        }
+        for (client, outgoing) in outgoing {
+            if let Some(outbox) = self.clients.get(&client) {
+                // A client that has gone is reported by whoever reads its stream.
+                outbox.send(outgoing);
+            }
+        }
+    }
+
+    fn carry_out_other(&mut self, effect: Effect) {
+        match effect {
+            Effect::Persist(persist) => {
+                if let Some(writer) = &self.writer {
+                    writer.push(Write::Persist(persist));
+                }
+            }
+            Effect::TruncateLog(index, term) => {
+                if let Some(writer) = &self.writer {
+                    writer.push(Write::Truncate(index, term));
+                }
+            }
+            Effect::Send(to, message) => self.send(to, message),
+            Effect::SendSnapshot(to, message) => self.send_snapshot(to, message),
+            Effect::SaveSnapshot(job) => {
+                snapshots::save(self.surroundings.clone(), self.mailbox.clone(), job);
+            }
+            Effect::Scan { client, tag, index, chunks } => {
+                if let Some(outbox) = self.clients.get(&client) {
+                    let reader = scans::Reader { outbox: outbox.clone(), tag, index, chunks };
+                    self.surroundings.runtime.spawn(reader.run());
+                }
+            }
+            Effect::AdminReply(request, answer) => {
+                if let Some(waiting) = self.admin.remove(&request) {
+                    let _ = waiting.send(answer);
+                }
+            }
+            Effect::Members(members) => {
+                self.addresses = members
+                    .iter()
+                    .map(|member| (MemberId(member.id), Address::from(member.peer_address.as_str())))
+                    .collect();
+                self.glance.send_modify(|glance| glance.members = members);
+            }
+            Effect::Role { .. } => {
+                let standing = self.replica.standing();
+                let synod_protocol::Standing { role, term, leader } = standing;
+                tracing::info!(replica = self.surroundings.name, ?role, %term, ?leader, "role");
+                self.glance.send_modify(|glance| glance.standing = standing);
+            }
+            Effect::Failed(error) => {
+                tracing::error!(replica = self.surroundings.name, %error, "the replica has stopped for good");
+                self.writer = None;
+                self.surroundings.metrics.failed();
+                self.glance.send_modify(|glance| {
+                    glance.failed = Some(error);
+                    glance.standing = synod_protocol::Standing::default();
+                });
+            }
+            Effect::Reply { .. } | Effect::Deliver { .. } => {}
+        }
+    }
+
+    fn send(&self, to: MemberId, message: Message) {
+        if let Some(address) = self.addresses.get(&to) {
+            let mut message = wire::message_to_wire(message);
+            message.group = self.surroundings.group;
+            message.partition = self.surroundings.partition;
+            self.surroundings.peers.send(address, message);
+        }
+    }
+
+    fn send_snapshot(&self, to: MemberId, message: Message) {
+        let Some(address) = self.addresses.get(&to).cloned() else {
+            self.mailbox.push(Mail::Input(Input::SnapshotSent(to, false)));
+            return;
+        };
+        let mut message = wire::message_to_wire(message);
+        message.group = self.surroundings.group;
+        message.partition = self.surroundings.partition;
+        snapshots::send(self.surroundings.clone(), self.mailbox.clone(), to, address, message);
+    }
+}

@@ -1,0 +1,444 @@
+//! Which replicas this node hosts, and in what state each is.
+//!
+//! A replica is **waiting** until it is bootstrapped or gets a snapshot: it never forms or joins a group by itself. It
+//! then **runs**. One whose data is damaged has **failed**: it takes no part until an operator replaces it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use synod_proto::peer::v1::Message;
+use synod_protocol::raft::{self, Raft};
+use synod_protocol::{Message as AnyMessage, SnapshotMetadata};
+use synod_replica::{ClientId, Genesis, Input, Replica, wire};
+use synod_storage::disk::Disk;
+use synod_storage::identity::{Identity, Stage};
+use synod_storage::snapshot::SnapshotFile;
+use synod_types::{Clock as _, Error, ErrorCode, MemberId, check_label};
+use tokio::sync::watch;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::clock::{SystemClock, SystemRandom};
+use crate::config::Config;
+use crate::driver::{Driver, Glance, Mail, Surroundings};
+use crate::home::Home;
+use crate::mailbox::Mailbox;
+use crate::metrics::Metrics;
+use crate::peers::{Address, Peers};
+use crate::writer::Writer;
+
+/// The greatest number of requests that may wait for a replica's thread. Beyond, they are refused at once.
+const MAIL_MAX: usize = 65_536;
+
+/// The replicas of a node.
+pub(crate) struct Host {
+    config: Config,
+    disk: Arc<dyn Disk>,
+    peers: Arc<Peers>,
+    pub(crate) metrics: Arc<Metrics>,
+    runtime: tokio::runtime::Handle,
+    slots: RwLock<BTreeMap<(String, u32), Arc<Slot>>>,
+    clients: AtomicU64,
+}
+
+/// A place for one replica.
+pub(crate) struct Slot {
+    group: String,
+    partition: u32,
+    home: Arc<Home>,
+    stage: Mutex<SlotStage>,
+}
+
+enum SlotStage {
+    Blank,
+    Waiting(Identity),
+    Running(Arc<Running>),
+    Failed(Option<MemberId>, Error),
+}
+
+/// A replica that runs.
+pub(crate) struct Running {
+    pub(crate) member: MemberId,
+    driver: Driver,
+}
+
+/// How a slot stands.
+pub(crate) enum Standing {
+    Blank,
+    Waiting(MemberId),
+    Running(Arc<Running>),
+    Failed(Option<MemberId>, Error),
+}
+
+impl Running {
+    /// Sends mail to the replica; false if it is gone, or has too much already.
+    pub(crate) fn mail(&self, mail: Mail) -> bool {
+        self.driver.mailbox.push(mail)
+    }
+
+    /// Whether so much waits that requests must be refused.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.driver.mailbox.len() >= MAIL_MAX
+    }
+
+    /// What can be seen without asking the replica's thread.
+    pub(crate) fn glance(&self) -> watch::Receiver<Glance> {
+        self.driver.glance.clone()
+    }
+}
+
+impl Slot {
+    pub(crate) fn group(&self) -> &str {
+        &self.group
+    }
+
+    pub(crate) const fn partition(&self) -> u32 {
+        self.partition
+    }
+
+    pub(crate) const fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    /// The replica's name in logs.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.group, self.partition)
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        match &*self.stage.lock().unwrap_or_else(PoisonError::into_inner) {
+            SlotStage::Blank => Standing::Blank,
+            SlotStage::Waiting(identity) => Standing::Waiting(identity.member),
+            SlotStage::Running(running) => match running.glance().borrow().failed.clone() {
+                Some(error) => Standing::Failed(Some(running.member), error),
+                None => Standing::Running(running.clone()),
+            },
+            SlotStage::Failed(member, error) => Standing::Failed(*member, error.clone()),
+        }
+    }
+
+    fn set(&self, stage: SlotStage) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+}
+
+impl Host {
+    pub(crate) fn new(
+        config: Config,
+        disk: Arc<dyn Disk>,
+        peers: Arc<Peers>,
+        metrics: Arc<Metrics>,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
+        let slots = RwLock::new(BTreeMap::new());
+        Self { config, disk, peers, metrics, runtime, slots, clients: AtomicU64::new(1) }
+    }
+
+    /// What the node was told.
+    pub(crate) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A name for a client, never given before.
+    pub(crate) fn next_client(&self) -> ClientId {
+        self.clients.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// All slots, in the order of group and partition.
+    pub(crate) fn slots(&self) -> Vec<Arc<Slot>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Starts every replica that lives in the data directory.
+    pub(crate) fn start_all(self: &Arc<Self>) -> Result<(), Error> {
+        let list = |dir: &PathBuf| match self.disk.exists(dir) {
+            Ok(true) => self.disk.list(dir),
+            Ok(false) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        };
+        let unreadable =
+            |error: synod_storage::disk::DiskError| Error::new(ErrorCode::Corrupt, error.to_string());
+        let root = self.replicas_dir();
+        for namespace in list(&root).map_err(unreadable)? {
+            let dir = root.join(&namespace);
+            for group in list(&dir).map_err(unreadable)? {
+                for partition in list(&dir.join(&group)).map_err(unreadable)? {
+                    let group = format!("{namespace}/{group}");
+                    match partition.parse() {
+                        Ok(partition) => drop(self.slot(&group, partition)?),
+                        Err(_) => {
+                            tracing::warn!(group, partition, "not the directory of a partition: ignored")
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the replicas live; other things may lie beside.
+    fn replicas_dir(&self) -> PathBuf {
+        self.config.data_dir.join("replicas")
+    }
+
+    /// The slot of a replica. It is opened, and if it holds data started, when it is first asked for.
+    pub(crate) fn slot(self: &Arc<Self>, group: &str, partition: u32) -> Result<Arc<Slot>, Error> {
+        let (namespace, name) = group
+            .split_once('/')
+            .ok_or_else(|| Error::new(ErrorCode::Invalid, "the group must be given as namespace/name"))?;
+        check_label("namespace", namespace)?;
+        check_label("group", name)?;
+        let key = (group.to_owned(), partition);
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(&key) {
+            return Ok(slot.clone());
+        }
+        let dir = self.replicas_dir().join(namespace).join(name).join(partition.to_string());
+        let home = Arc::new(Home::new(self.disk.clone(), dir, self.config.wal_segment_bytes));
+        let slot =
+            Arc::new(Slot { group: group.to_owned(), partition, home, stage: Mutex::new(SlotStage::Blank) });
+        self.open(&slot);
+        slots.insert(key, slot.clone());
+        Ok(slot)
+    }
+
+    fn open(self: &Arc<Self>, slot: &Arc<Slot>) {
+        let opened = match slot.home.identity() {
+            Ok(None) => return,
+            Ok(Some(identity)) if identity.stage == Stage::Waiting => {
+                return slot.set(SlotStage::Waiting(identity));
+            }
+            Ok(Some(identity)) => {
+                let member = identity.member;
+                self.start(slot, &identity).map_err(|error| (Some(member), error))
+            }
+            Err(error) => Err((None, error.into())),
+        };
+        if let Err((member, error)) = opened {
+            tracing::error!(replica = slot.name(), %error, "the replica cannot start and takes no part");
+            slot.set(SlotStage::Failed(member, error));
+        }
+    }
+
+    /// Starts a replica that holds data.
+    fn start(self: &Arc<Self>, slot: &Arc<Slot>, identity: &Identity) -> Result<(), Error> {
+        if (identity.group.as_str(), identity.partition.get()) != (slot.group.as_str(), slot.partition) {
+            let message = format!(
+                "the directory holds a replica of {} partition {}: it was moved here",
+                identity.group, identity.partition
+            );
+            return Err(Error::new(ErrorCode::Corrupt, message));
+        }
+        let opened = slot.home.open(identity).map_err(Error::from)?;
+        let now = SystemClock.now();
+        let protocol = Raft::new(now, identity.member, self.config.raft.clone(), opened.start)
+            .map_err(|refused| Error::new(ErrorCode::Corrupt, refused.to_string()))?;
+        let replica = Replica::new(
+            now,
+            identity.member,
+            self.config.replica.clone(),
+            Box::new(protocol),
+            opened.machine,
+            opened.snapshot,
+            opened.snapshot_bytes,
+        );
+        let metrics = Arc::new(self.metrics.replica(&slot.group, slot.partition));
+        let mailbox = Arc::new(Mailbox::default());
+        let surroundings = Surroundings {
+            name: slot.name(),
+            group: group_hash(&slot.group),
+            partition: slot.partition,
+            home: slot.home.clone(),
+            peers: self.peers.clone(),
+            metrics: metrics.clone(),
+            runtime: self.runtime.clone(),
+        };
+        let no_thread =
+            |error: std::io::Error| Error::new(ErrorCode::ResourceExhausted, format!("no thread: {error}"));
+        let writer = Writer::start(&slot.name(), opened.wal, mailbox.clone(), metrics).map_err(no_thread)?;
+        let driver = Driver::start(mailbox, replica, writer, surroundings).map_err(no_thread)?;
+        slot.set(SlotStage::Running(Arc::new(Running { member: identity.member, driver })));
+        tracing::info!(replica = slot.name(), member = %identity.member, "replica started");
+        Ok(())
+    }
+
+    /// The replica of a partition, if it runs here. `group` may be "namespace/name", "name", or empty where there is
+    /// only one.
+    pub(crate) fn running(&self, group: &str, partition: u32) -> Result<Arc<Running>, Error> {
+        let group = self.resolve(group)?;
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(slot) = slots.get(&(group.clone(), partition)) else {
+            let message = format!("partition {partition} of group \"{group}\" is not hosted on this node");
+            return Err(Error::new(ErrorCode::WrongPartition, message));
+        };
+        match slot.standing() {
+            Standing::Running(running) => Ok(running),
+            Standing::Blank | Standing::Waiting(_) => Err(Error::new(
+                ErrorCode::Unavailable,
+                "the replica here waits to be bootstrapped or to get a snapshot: ask another one",
+            )),
+            Standing::Failed(_, error) => {
+                Err(Error::new(ErrorCode::Unavailable, "the replica here has failed: ask another one")
+                    .within(error))
+            }
+        }
+    }
+
+    /// The full name of a group that is hosted here.
+    pub(crate) fn resolve(&self, group: &str) -> Result<String, Error> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let fits = |name: &&String| {
+            group.is_empty() || *name == group || name.split_once('/').is_some_and(|(_, name)| name == group)
+        };
+        let mut found: Vec<_> = slots.keys().map(|(name, _)| name).filter(fits).collect();
+        found.dedup();
+        match found.as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => {
+                Err(Error::new(ErrorCode::NotFound, format!("group \"{group}\" is not hosted on this node")))
+            }
+            _ => {
+                let all = found.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+                Err(Error::new(ErrorCode::Invalid, format!("say which group is meant: {all}")))
+            }
+        }
+    }
+
+    /// Gives a blank replica an identity; tells who lives there and whether it holds data.
+    pub(crate) fn prepare(self: &Arc<Self>, group: &str, partition: u32) -> Result<(MemberId, bool), Error> {
+        let slot = self.slot(group, partition)?;
+        match slot.standing() {
+            Standing::Running(running) => Ok((running.member, true)),
+            Standing::Waiting(member) => Ok((member, false)),
+            Standing::Failed(_, error) => {
+                Err(error.within("the replica has failed, wipe its directory first"))
+            }
+            Standing::Blank => {
+                let prepared = slot.home.prepare(group, partition, &mut SystemRandom).map_err(Error::from)?;
+                let member = prepared.member;
+                slot.set(SlotStage::Waiting(prepared));
+                tracing::info!(replica = slot.name(), %member, "replica prepared");
+                Ok((member, false))
+            }
+        }
+    }
+
+    /// Begins the life of a partition on a replica that waits.
+    pub(crate) fn bootstrap(self: &Arc<Self>, genesis: &Genesis) -> Result<(), Error> {
+        let configuration = &genesis.configuration;
+        let slot = self.slot(&configuration.group, configuration.placement.partition.get())?;
+        let identity = self.waiting(&slot)?;
+        if !genesis.members.iter().any(|member| member.id == identity.member.get()) {
+            let message = format!("the replica here is member {}, who is not in the list", identity.member);
+            return Err(Error::new(ErrorCode::Conflict, message));
+        }
+        slot.home.bootstrap(&identity, genesis, &mut SystemRandom).map_err(Error::from)?;
+        self.start(&slot, &identity)
+    }
+
+    fn waiting(&self, slot: &Slot) -> Result<Identity, Error> {
+        match &*slot.stage.lock().unwrap_or_else(PoisonError::into_inner) {
+            SlotStage::Waiting(identity) => Ok(identity.clone()),
+            SlotStage::Blank => Err(Error::new(ErrorCode::Conflict, "the replica is not prepared yet")),
+            SlotStage::Running(_) => {
+                Err(Error::new(ErrorCode::AlreadyExists, "the replica holds data already"))
+            }
+            SlotStage::Failed(_, error) => Err(error.clone()),
+        }
+    }
+
+    /// A message from another node.
+    pub(crate) fn deliver(&self, message: Message, speaker: Option<&Address>) {
+        let Ok(slot) = self.addressee(&message) else { return };
+        let to = message.to;
+        let message = match wire::message_from_wire(message) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::debug!(replica = slot.name(), %error, "message dropped");
+                return;
+            }
+        };
+        match slot.standing() {
+            Standing::Running(running) if running.member.get() == to => {
+                running.mail(Mail::Input(Input::Message(message)));
+            }
+            Standing::Waiting(member) if member.get() == to => self.answer_blank(&slot, message, speaker),
+            _ => tracing::debug!(replica = slot.name(), to, "message for another incarnation dropped"),
+        }
+    }
+
+    /// Tells a leader that a replica which waits for its first snapshot has nothing yet.
+    fn answer_blank(&self, slot: &Slot, message: AnyMessage, speaker: Option<&Address>) {
+        let AnyMessage::Raft(raft) = message;
+        if let (Some(speaker), Some(answer)) = (speaker, raft::answer_without_log(&raft)) {
+            let mut answer = wire::message_to_wire(AnyMessage::Raft(answer));
+            answer.group = group_hash(&slot.group);
+            answer.partition = slot.partition;
+            self.peers.send(speaker, answer);
+        }
+    }
+
+    /// The slot that a message is for.
+    pub(crate) fn addressee(&self, message: &Message) -> Result<Arc<Slot>, Error> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let fits = |slot: &&Arc<Slot>| {
+            slot.partition == message.partition && group_hash(&slot.group) == message.group
+        };
+        slots.values().find(fits).cloned().ok_or_else(|| {
+            Error::new(
+                ErrorCode::NotFound,
+                format!("partition {} is not hosted on this node", message.partition),
+            )
+        })
+    }
+
+    /// Takes over a snapshot that is durable in the slot's home.
+    pub(crate) fn install(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        file: &SnapshotFile,
+        metadata: &SnapshotMetadata,
+        message: AnyMessage,
+    ) -> Result<(), Error> {
+        match slot.standing() {
+            Standing::Running(running) => {
+                let (store, history) = slot.home.load(file).map_err(Error::from)?;
+                let store = Box::new(store);
+                let input = Input::SnapshotReceived { message, store, history, bytes: file.bytes };
+                running.mail(Mail::Input(input));
+                Ok(())
+            }
+            _ => {
+                let identity = self.waiting(slot)?;
+                slot.home.join(&identity, metadata, &mut SystemRandom).map_err(Error::from)?;
+                self.start(slot, &identity)
+            }
+        }
+    }
+
+    /// Tells all replicas that a node seems to be gone.
+    pub(crate) fn peer_lost(&self, address: &Address) {
+        for slot in self.slots() {
+            if let Standing::Running(running) = slot.standing() {
+                running.mail(Mail::PeerLost(address.clone()));
+            }
+        }
+    }
+
+    /// Stops all replicas: each finishes its mail and its writes.
+    pub(crate) fn stop(&self) {
+        let slots = std::mem::take(&mut *self.slots.write().unwrap_or_else(PoisonError::into_inner));
+        for slot in slots.into_values() {
+            if let Standing::Running(running) = slot.standing() {
+                running.driver.stop();
+            }
+            slot.set(SlotStage::Blank);
+        }
+    }
+}
+
+/// How peer messages name a group.
+pub(crate) fn group_hash(group: &str) -> u64 {
+    xxh3_64(group.as_bytes())
+}

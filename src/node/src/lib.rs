@@ -1,0 +1,45 @@
+//! A node: the process that hosts replicas for real.
+//!
+//! ```text
+//!   clients ── session streams, unary calls ──┐            ┌── peer streams ── other nodes
+//!                                             ▼            ▼
+//!   tokio (one thread)                     services      peers
+//!                                             │ mailbox    ▲ messages
+//!   one thread a replica                      ▼            │
+//!                                           driver ── Replica (pure)
+//!   one thread a replica's log                │ writes     ▲ completions
+//!                                             ▼            │
+//!                                           writer ── write-ahead log
+//! ```
+//!
+//! Invariants:
+//! - One thread owns one replica's core; no lock is held while it works, and its queues are bounded.
+//! - The network never waits for the disk, nor the other way round.
+//! - Every request and every peer message names its partition: how many replicas a node hosts is placement.
+//! - A replica that fails takes no other one with it.
+//!
+//! What must not go here: anything that decides about data. That is the replica's, where the simulator can see it.
+
+mod clock;
+mod config;
+mod driver;
+mod home;
+mod host;
+mod http;
+mod mailbox;
+mod metrics;
+mod node;
+mod outbox;
+mod peers;
+mod scans;
+mod service;
+mod snapshots;
+mod writer;
+
+pub use clock::SystemClock;
+pub use config::{Config, ListenError};
+pub use home::{Home, HomeError, Opened};
+pub use node::{Node, StartError};
+
+#[cfg(test)]
+mod tests;

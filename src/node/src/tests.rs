@@ -1,0 +1,256 @@
+//! Groups of real nodes in one process: real sockets, real disks.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use prost::Message as _;
+use synod_proto::admin::v1::admin_client::AdminClient;
+use synod_proto::admin::v1::{
+    AddLearnerRequest, BootstrapRequest, Phase, PrepareRequest, PromoteRequest, RemoveRequest, Replica,
+    SnapshotRequest, StatusRequest,
+};
+use synod_proto::counter::v1::{IncrementRequest, IncrementResponse};
+use synod_proto::primitive::v1::command::Operation;
+use synod_proto::primitive::v1::{Command, Create};
+use synod_proto::session::v1::session_client::SessionClient;
+use synod_proto::session::v1::{ClientFrame, Hello, Propose, Request, ServerFrame, reply, request};
+use synod_proto::types::v1::Member;
+use synod_types::{ErrorCode, PrimitiveId, PrimitiveKind, slot_count};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+use crate::{Config, Node};
+
+const GROUP: &str = "default/sample";
+
+/// Nodes with a directory each, which live longer than they do.
+struct Cluster {
+    dir: TempDir,
+    nodes: BTreeMap<usize, Node>,
+    ports: BTreeMap<usize, (SocketAddr, SocketAddr)>,
+}
+
+impl Cluster {
+    async fn new(size: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cluster = Self { dir, nodes: BTreeMap::new(), ports: BTreeMap::new() };
+        for number in 0..size {
+            cluster.start(number).await;
+        }
+        cluster
+    }
+
+    async fn start(&mut self, number: usize) {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (client_listen, peer_listen) = self.ports.get(&number).copied().unwrap_or((any, any));
+        let config = Config {
+            client_listen,
+            peer_listen,
+            metrics_listen: None,
+            wal_segment_bytes: 1 << 20,
+            ..Config::new(format!("node-{number}"), self.dir.path().join(number.to_string()))
+        };
+        let node = Node::start(config).await.unwrap();
+        self.ports.insert(number, (node.client_address(), node.peer_address()));
+        self.nodes.insert(number, node);
+    }
+
+    async fn channel(&self, number: usize) -> Channel {
+        let address = self.nodes[&number].client_address();
+        Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+    }
+
+    async fn admin(&self, number: usize) -> AdminClient<Channel> {
+        AdminClient::new(self.channel(number).await)
+    }
+
+    /// Gives the replica on a node an id and says who it is.
+    async fn prepare(&self, number: usize) -> Member {
+        let request = PrepareRequest { group: GROUP.into(), partition: 0 };
+        let prepared = self.admin(number).await.prepare(request).await.unwrap().into_inner();
+        Member {
+            id: prepared.member_id,
+            node: format!("node-{number}"),
+            peer_address: self.nodes[&number].peer_address().to_string(),
+            client_address: self.nodes[&number].client_address().to_string(),
+            role: 0,
+        }
+    }
+
+    async fn bootstrap(&self) {
+        let mut members = Vec::new();
+        for number in self.nodes.keys() {
+            members.push(self.prepare(*number).await);
+        }
+        for number in self.nodes.keys() {
+            let request = BootstrapRequest {
+                group: GROUP.into(),
+                partition: 0,
+                members: members.clone(),
+                partitions: 1,
+                slots: slot_count(1).unwrap(),
+                limits: None,
+                born_ms: 1_700_000_000_000,
+            };
+            self.admin(*number).await.bootstrap(request).await.unwrap();
+        }
+    }
+
+    async fn replica(&self, number: usize) -> Replica {
+        let status = self.admin(number).await.status(StatusRequest {}).await.unwrap().into_inner();
+        status.replicas.into_iter().next().unwrap()
+    }
+
+    /// Waits until a replica is as it should be.
+    async fn until(&self, number: usize, what: &str, fits: impl Fn(&Replica) -> bool) -> Replica {
+        let begin = Instant::now();
+        loop {
+            let replica = self.replica(number).await;
+            if fits(&replica) {
+                return replica;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "{what}: {replica:?}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The node whose replica leads.
+    async fn leader(&self) -> usize {
+        let begin = Instant::now();
+        loop {
+            for number in self.nodes.keys() {
+                let replica = self.replica(*number).await;
+                if replica.leader == replica.member_id && replica.member_id != 0 {
+                    return *number;
+                }
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "no leader");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// A session stream without a session.
+struct Stream {
+    frames: mpsc::Sender<ClientFrame>,
+    answers: Streaming<ServerFrame>,
+    tag: u64,
+}
+
+impl Stream {
+    async fn open(channel: Channel) -> Self {
+        let (frames, outbound) = mpsc::channel(16);
+        let hello = Hello { group: String::new(), partition: 0, client: "test".into() };
+        frames.send(ClientFrame { hello: Some(hello), requests: Vec::new() }).await.unwrap();
+        let mut client = SessionClient::new(channel);
+        let answers = client.stream(ReceiverStream::new(outbound)).await.unwrap().into_inner();
+        Self { frames, answers, tag: 0 }
+    }
+
+    async fn call(&mut self, body: request::Body) -> Result<bytes::Bytes, ErrorCode> {
+        self.tag += 1;
+        let request = Request { tag: self.tag, body: Some(body) };
+        self.frames.send(ClientFrame { hello: None, requests: vec![request] }).await.unwrap();
+        let mut frame = self.answers.next().await.unwrap().unwrap();
+        let reply = frame.replies.pop().unwrap();
+        assert_eq!(reply.tag, self.tag);
+        match reply.body.unwrap() {
+            reply::Body::Result(result) => Ok(result),
+            reply::Body::Error(error) => Err(ErrorCode::from_number(error.code)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn increment(&mut self) -> Result<i64, ErrorCode> {
+        let operation = Operation::CounterIncrement(IncrementRequest { delta: 1, ..Default::default() });
+        let result = self.call(command(operation)).await?;
+        Ok(IncrementResponse::decode(result).unwrap().value)
+    }
+
+    async fn create(&mut self) {
+        let create = Create {
+            application: "default".into(),
+            kind: PrimitiveKind::Counter.number(),
+            name: "hits".into(),
+        };
+        self.call(command(Operation::Create(create))).await.unwrap();
+    }
+}
+
+fn command(operation: Operation) -> request::Body {
+    let primitive = PrimitiveId::of("default", PrimitiveKind::Counter, "hits").get();
+    let command = Command { primitive, operation: Some(operation) };
+    request::Body::Propose(Propose { command: command.encode_to_vec().into(), ..Propose::default() })
+}
+
+#[tokio::test]
+async fn three_nodes_replicate_survive_and_replace_a_member() {
+    let mut cluster = Cluster::new(3).await;
+    assert_eq!(cluster.admin(0).await.status(StatusRequest {}).await.unwrap().into_inner().replicas, []);
+    cluster.bootstrap().await;
+    let leader = cluster.leader().await;
+    let mut stream = Stream::open(cluster.channel(leader).await).await;
+    stream.create().await;
+    for expected in 1..=100 {
+        assert_eq!(stream.increment().await, Ok(expected));
+    }
+
+    // A follower does not take writes, and says who does.
+    let follower = (leader + 1) % 3;
+    let mut other = Stream::open(cluster.channel(follower).await).await;
+    assert_eq!(other.increment().await, Err(ErrorCode::NotLeader));
+
+    // The leader goes down in order; another one leads at once, and the count goes on.
+    cluster.nodes.remove(&leader).unwrap().stop().await;
+    let next = cluster.leader().await;
+    let mut stream = Stream::open(cluster.channel(next).await).await;
+    assert_eq!(stream.increment().await, Ok(101));
+
+    // It comes back with its data.
+    cluster.start(leader).await;
+    let applied = cluster.replica(next).await.applied_log_index;
+    let back = cluster.until(leader, "caught up", |replica| replica.applied_log_index >= applied).await;
+    assert_eq!(Phase::try_from(back.phase), Ok(Phase::Running));
+
+    // Its volume is wiped: it is nobody now, and joins as a new member by a snapshot.
+    let request = SnapshotRequest { group: GROUP.into(), partition: 0 };
+    cluster.admin(next).await.snapshot(request).await.unwrap();
+    cluster.nodes.remove(&leader).unwrap().stop().await;
+    std::fs::remove_dir_all(cluster.dir.path().join(leader.to_string())).unwrap();
+    cluster.start(leader).await;
+    let member = cluster.prepare(leader).await;
+    assert_ne!(member.id, back.member_id);
+    let mut admin = cluster.admin(cluster.leader().await).await;
+    let (group, partition) = (GROUP.to_owned(), 0);
+    let remove = RemoveRequest { group: group.clone(), partition, member_id: back.member_id };
+    admin.remove(remove).await.unwrap();
+    let member_id = member.id;
+    let learner = AddLearnerRequest { group: group.clone(), partition, member: Some(member) };
+    admin.add_learner(learner).await.unwrap();
+    cluster.until(leader, "has a snapshot", |replica| replica.phase == Phase::Running as i32).await;
+    let begin = Instant::now();
+    while let Err(status) = admin.promote(PromoteRequest { group: group.clone(), partition, member_id }).await
+    {
+        assert!(begin.elapsed() < Duration::from_secs(20), "not promoted: {status}");
+        sleep(Duration::from_millis(20)).await;
+    }
+    for _ in 0..50 {
+        stream.increment().await.unwrap();
+    }
+
+    // All three agree on every byte.
+    let index = cluster.replica(next).await.last_log_index;
+    let mut hashes = Vec::new();
+    for number in 0..3 {
+        let replica = cluster.until(number, "applied", |replica| replica.applied_log_index >= index).await;
+        hashes.push((replica.applied_log_index, replica.state_hash));
+    }
+    hashes.dedup();
+    assert_eq!(hashes.len(), 1, "{hashes:?}");
+}
