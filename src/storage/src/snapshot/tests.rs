@@ -79,10 +79,11 @@ fn assert_refused(bytes: &[u8], what: &str) {
     let newest = store.newest().unwrap();
     assert!(newest.reader.is_none(), "{what}");
     assert_eq!(newest.damaged.len(), 1, "{what}");
-    let mut receiver = store.receiver(id(2), bytes.len() as u64).unwrap();
+    let other = SimDisk::new(1);
+    let mut receiver = self::store(&other).receiver(id(1), bytes.len() as u64).unwrap();
     receiver.append(0, bytes).unwrap();
     assert!(receiver.finish().is_err(), "{what}");
-    assert_eq!(disk.list(Path::new(DIR)).unwrap(), [id(1).file_name()], "{what}");
+    assert!(other.list(Path::new(DIR)).unwrap().is_empty(), "{what}");
 }
 
 /// The bytes of a snapshot of several blocks.
@@ -135,6 +136,34 @@ fn missing_repeated_and_exchanged_blocks_are_noticed() {
         assert_refused(&around(&[first, first, second]), "repeated");
         assert_refused(&around(&[second, first]), "exchanged");
     }
+}
+
+/// Writes the blocks of a snapshot of one pair and one record of a section by hand.
+fn forge(footer: &block::Footer) -> Vec<u8> {
+    let disk = SimDisk::new(1);
+    disk.create_dir_all(Path::new(DIR)).unwrap();
+    let path = id(1).path(Path::new(DIR));
+    let mut blocks = block::BlockWriter::start(disk.create(&path).unwrap(), 200).unwrap();
+    let (index, term) = (id(1).index.get(), id(1).term.get());
+    blocks.write(block::BlockKind::Header, &[index.to_le_bytes(), term.to_le_bytes()].concat()).unwrap();
+    blocks.record(Table::Data as u8, b"key", b"value").unwrap();
+    blocks.record(200, b"key", b"value").unwrap();
+    blocks.finish(footer).unwrap();
+    disk.contents(&path).unwrap()
+}
+
+#[test]
+fn a_footer_that_tells_of_another_state_is_noticed() {
+    let mut state = MemoryStore::default();
+    state.put(Table::Data, b"key", b"value").unwrap();
+    let right = block::Footer { pairs: 1, section_records: 1, hash: state.hash() };
+    let disk = SimDisk::new(1);
+    let store = store(&disk);
+    disk.plant(&id(1).path(Path::new(DIR)), &forge(&right)).unwrap();
+    assert!(store.newest().unwrap().reader.is_some());
+    assert_refused(&forge(&block::Footer { pairs: 2, ..right }), "pairs");
+    assert_refused(&forge(&block::Footer { section_records: 0, ..right }), "records");
+    assert_refused(&forge(&block::Footer { hash: Default::default(), ..right }), "hash");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::disk::{DiskErrorKind, Operation};
+use crate::disk::{DiskErrorKind, FaultRule, Operation, Trigger};
 
 /// A step of a workload; the numbers are cut to what is allowed.
 #[derive(Clone, Debug)]
@@ -124,14 +124,25 @@ enum End {
     PowerLoss(u64, u64),
     /// The n-th sync fails; then the process ends, then the power goes.
     FailedSync(u64),
+    /// Every operation may fail, this often in a million; then the process ends.
+    FlakyDisk(u32),
     /// The process ends.
     Kill,
+}
+
+fn make_flaky(disk: &SimDisk, per_million: u32) {
+    use Operation::{Create, List, Open, Read, Remove, Rename, SyncData, SyncDir, Write};
+    for operation in [Create, List, Open, Read, Remove, Rename, SyncData, SyncDir, Write] {
+        let (kind, trigger) = (DiskErrorKind::Io, Trigger::Chance { per_million });
+        disk.inject(FaultRule { operation, below: None, kind, trigger });
+    }
 }
 
 fn end() -> impl Strategy<Value = End> {
     prop_oneof![
         4 => (0u64..80, 0u64..12).prop_map(|(after, again)| End::PowerLoss(after, again)),
         2 => (1u64..12).prop_map(End::FailedSync),
+        2 => (1_000u32..200_000).prop_map(End::FlakyDisk),
         1 => Just(End::Kill),
     ]
 }
@@ -164,6 +175,18 @@ proptest! {
                     // What was returned is durable, although a sync had dropped it.
                     run.model.sync();
                     disk.crash();
+                }
+                End::FlakyDisk(per_million) => {
+                    make_flaky(&disk, per_million);
+                    run.steps(&steps);
+                    disk.kill();
+                    // An attempt to open fails, or finds what it should.
+                    if let Ok((_, recovered)) = try_open(&disk) {
+                        run.model.check(&recovered);
+                        run.model.sync();
+                    }
+                    disk.clear_faults();
+                    disk.kill();
                 }
                 End::Kill => {
                     run.steps(&steps);

@@ -1,7 +1,7 @@
 //! What the log does not take, and what it does not open.
 
 use super::*;
-use crate::disk::DiskErrorKind;
+use crate::disk::{DiskErrorKind, Operation};
 
 #[test]
 fn entries_follow_each_other() {
@@ -97,4 +97,25 @@ fn what_a_newer_version_wrote_is_not_guessed_at() {
         let refused = try_open(&disk).err().unwrap();
         assert!(matches!(refused, WalError::NewerVersion { .. }), "{refused}");
     }
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let disk = SimDisk::new(1);
+    let mut wal = create(&disk);
+    append_groups(&mut wal, 1, 40, 1000);
+    drop(wal);
+    for nth in 1..=segments_in_use(&disk) {
+        disk.fail_nth(Operation::Read, nth, DiskErrorKind::Io);
+        let Err(WalError::Disk(error)) = try_open(&disk) else {
+            panic!("a part of the log is unknown");
+        };
+        assert_eq!(error.operation, Operation::Read);
+    }
+    assert_eq!(open(&disk).1.entries.len(), 40);
+}
+
+fn segments_in_use(disk: &SimDisk) -> u64 {
+    let names = disk.list(Path::new(DIR)).unwrap();
+    names.iter().filter(|name| segment::sequence_of(name).is_some()).count() as u64
 }
