@@ -1,0 +1,41 @@
+//! Logs, on standard error: for people, or as JSON.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+/// How to log.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// What to log: error, warn, info, debug or trace, also by module, as in "info,synod_node=debug".
+    #[arg(long, global = true, value_name = "FILTER", env = "SYNOD_LOG", default_value = "info")]
+    log: String,
+
+    /// How to log: text for people, json for machines.
+    #[arg(long, global = true, value_name = "FORMAT", env = "SYNOD_LOG_FORMAT", default_value = "text")]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Arguments {
+    /// Starts logging. A filter that cannot be read is replaced by "info", and said to be.
+    pub(crate) fn start(&self) {
+        let (filter, problem) = match EnvFilter::try_new(&self.log) {
+            Ok(filter) => (filter, None),
+            Err(error) => (EnvFilter::new("info"), Some(error)),
+        };
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match self.log_format {
+            Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
+            Format::Json => builder.json().init(),
+        }
+        if let Some(error) = problem {
+            tracing::warn!(filter = self.log, %error, "the log filter cannot be read: using \"info\"");
+        }
+    }
+}

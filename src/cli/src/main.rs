@@ -1,0 +1,43 @@
+//! The binary `synod`.
+//!
+//! One binary is everything: the server (`node`), a whole group on one machine (`dev`), and the verbs with which
+//! people and scripts use primitives. Each command is a module of its own; this file only picks one.
+
+mod logging;
+mod node;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Coordination for programs on Kubernetes: replicated maps, sets, counters, values, locks and elections.
+#[derive(Parser)]
+#[command(name = "synod", version)]
+struct Arguments {
+    #[command(flatten)]
+    logging: logging::Arguments,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Run a node: the process that hosts replicas.
+    Node(node::Arguments),
+}
+
+fn main() -> ExitCode {
+    let Arguments { logging, command } = Arguments::parse();
+    logging.start();
+    let done = match command {
+        Command::Node(arguments) => node::run(arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
