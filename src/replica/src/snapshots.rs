@@ -89,7 +89,8 @@ impl Replica {
         }));
     }
 
-    /// A snapshot is durable: the log behind it can go, but for a tail.
+    /// A snapshot is durable. The log up to the one before it can go: should the newest be found damaged, the replica
+    /// goes on from the older one and the log behind that. In memory a tail stays for members that are a little slow.
     pub(crate) fn snapshot_saved(&mut self, metadata: SnapshotMetadata, outcome: Result<u64, Error>) {
         self.snapshots.under_way = false;
         let index = metadata.index;
@@ -97,8 +98,9 @@ impl Replica {
             Ok(_) if index < self.snapshots.newest.index => Ok(index),
             Ok(bytes) => {
                 let tail = self.options.log_tail_bytes;
+                let previous = self.snapshots.newest.clone();
                 let keep_from = self.snapshots.saved(metadata.clone(), bytes, tail);
-                self.effects.push(Effect::TruncateLog(index, metadata.term));
+                self.effects.push(Effect::TruncateLog(previous.index, previous.term));
                 self.protocol.snapshot_saved(metadata, keep_from);
                 Ok(index)
             }
