@@ -1,9 +1,10 @@
 //! Whole groups in one thread: a network that can be cut, disks that can stall, and a clock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::*;
-use crate::{EntryKind, Persist};
+use crate::{EntryKind, HardState, Persist};
 
 /// Members with their disks, and the network between them. Messages take 1 ms, writes 2 ms.
 struct Group {

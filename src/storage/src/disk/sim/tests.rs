@@ -1,3 +1,5 @@
+//! The simulated disk: what it keeps, what it loses, and that both depend on the seed alone.
+
 use super::*;
 
 const FILE: &str = "/d/file";

@@ -1,0 +1,35 @@
+# Short names for what is typed often. `make help` lists them.
+
+.PHONY: help build test lint doc generate dev sim soak ci
+
+help: ## List the targets.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+build: ## Build everything, optimised.
+	cargo build --workspace --release
+
+test: ## Run all tests.
+	cargo test --workspace
+
+lint: ## Check formatting, lints and dependencies.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	cargo deny --config .deny.toml check bans licenses sources
+
+doc: ## Build the documentation; broken links fail.
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+
+generate: ## Write the generated files again.
+	cargo xtask crds
+
+dev: ## Run a group on this machine.
+	cargo run --release -- dev config/samples/partitiongroup.yaml
+
+sim: ## Replay one simulated run: make sim SEED=42
+	SYNOD_SIM_SEED=$(SEED) SYNOD_SIM_TRACE=1 cargo test --release --package synod-tests --test sim -- --nocapture
+
+soak: ## Simulate many runs: make soak SEEDS=100000
+	SYNOD_SIM_SEEDS=$(or $(SEEDS),100000) cargo test --release --package synod-tests --test sim -- --nocapture
+
+ci: ## Everything that must hold.
+	.ci/run

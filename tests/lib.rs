@@ -1,0 +1,1 @@
+//! Tests of the whole. Each target is a folder here; this library is empty.
