@@ -1,4 +1,5 @@
-//! When to campaign: election timeouts without random numbers, and campaigns after a leader was seen to crash.
+//! When to campaign: election timeouts without random numbers, and campaigns after a leader was seen to crash or at a
+//! start.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use super::{Message, Raft};
 /// What waits for a promise to end.
 #[derive(Debug, Default)]
 pub(super) struct Election {
-    /// The next campaign after a suspicion.
+    /// The next campaign after a suspicion, or after a start.
     campaign_at: Option<Monotonic>,
     /// Requests for votes that a promise bars, the newest of each sender. They are late messages, no more.
     deferred: BTreeMap<MemberId, (Monotonic, Message)>,
@@ -47,6 +48,7 @@ impl Raft {
     }
 
     /// Plans to campaign once the promise to the leader that seems to have crashed has ended, each voter in its turn.
+    /// At a start nobody (member 0) has crashed.
     pub(super) fn plan_campaign(&mut self, crashed: MemberId) {
         let voters = self.membership().voters;
         let Some(turn) =

@@ -5,7 +5,8 @@
 //!
 //! - [`lease`]: reads without a round trip, safe against pauses because it counts real time and not ticks.
 //! - Suspicion: a follower whose leader's connection broke campaigns as soon as its promise allows, in turn with the
-//!   others, instead of waiting for an election timeout. Pre-vote makes a false alarm harmless.
+//!   others, instead of waiting for an election timeout. Pre-vote makes a false alarm harmless. A member that starts
+//!   does the same: a group that begins its life, or starts as a whole, has a leader at once.
 //! - Answers to heartbeats never wait for the disk, unless the term itself is not durable yet.
 //! - Election timeouts that are a function of member and term, so that equal inputs give equal outputs.
 //!
@@ -123,6 +124,8 @@ impl Raft {
             was_leader_in: Term(0),
         };
         raft.after_call();
+        // Nobody is suspected, but a group that starts as a whole has nobody to wait for either.
+        raft.plan_campaign(MemberId(0));
         Ok(raft)
     }
 

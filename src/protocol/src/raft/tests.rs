@@ -1,5 +1,7 @@
 //! Whole groups in one thread: a network that can be cut, disks that can stall, and a clock.
 
+mod hostile;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -106,7 +108,10 @@ impl Group {
             let (_, to, message) = self.wire.pop_front().unwrap();
             if let Some(member) = self.members.get_mut(&to) {
                 self.trace.push(format!("{:?} {to} {message:?}", self.now));
-                member.raft.step(self.now, message).unwrap();
+                // A message that is late, of a member that was removed meanwhile, is dropped.
+                if let Err(refused @ Refused::Broken(_)) = member.raft.step(self.now, message) {
+                    panic!("member {to} stopped: {refused}");
+                }
             }
         }
         for number in self.members.keys().copied().collect::<Vec<_>>() {
@@ -233,6 +238,41 @@ fn a_group_elects_a_leader_and_replicates() {
     assert!((1..=3).all(|member| group.members[&id(member)].applied == expected));
     let follower = leader % 3 + 1;
     assert_eq!(group.propose(follower, "c"), Err(Refused::NotLeader));
+}
+
+#[test]
+fn a_group_that_starts_waits_for_no_election_timeout() {
+    let mut group = Group::new(&[1, 2, 3]);
+    let birth = group.run_until("a leader", |group| group.leader().is_some());
+    assert!(birth < ms(20), "{birth:?}");
+    assert_eq!(group.leader(), Some(1), "the first in turn");
+    group.run(ms(500));
+    for member in 1..=3 {
+        let disk = group.crash(member);
+        group.start(id(member), disk);
+    }
+    group.wire.clear();
+    let restart = group.run_until("a leader again", |group| group.leader().is_some());
+    let lease = Options::default().lease;
+    assert!(restart >= lease && restart < lease + ms(20), "what was promised before is kept: {restart:?}");
+}
+
+#[test]
+fn a_member_that_restarts_deposes_nobody() {
+    let mut group = Group::new(&[1, 2, 3]);
+    let leader = group.elect();
+    group.run(ms(300));
+    let term = group.get(leader).raft.term();
+    let disk = group.crash(leader % 3 + 1);
+    group.start(id(leader % 3 + 1), disk);
+    // It campaigns before it hears of the leader.
+    group.cuts.insert((id(leader), id(leader % 3 + 1)));
+    group.run(ms(600));
+    assert_eq!(group.get(leader % 3 + 1).raft.standing().role, Role::Candidate);
+    group.cuts.clear();
+    group.run(ms(1_000));
+    assert_eq!((group.leader(), group.get(leader).raft.term()), (Some(leader), term));
+    assert_eq!(group.get(leader % 3 + 1).raft.leader(), Some(id(leader)));
 }
 
 #[test]
