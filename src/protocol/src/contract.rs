@@ -329,6 +329,12 @@ pub trait Protocol: Send {
     /// How things stand. Not cheap: for people.
     fn status(&self) -> Status;
 
+    /// How far this member knows the log to be committed. Cheap.
+    fn commit(&self) -> LogIndex;
+
+    /// Until when this member serves reads without asking the others; none if it has to ask. Cheap.
+    fn lease_until(&self) -> Option<Monotonic>;
+
     /// Whether this member leads and has committed an entry of its own term, so that it knows all that was
     /// committed before.
     fn is_settled_leader(&self) -> bool;

@@ -185,6 +185,17 @@ impl Replica {
         self.protocol.standing()
     }
 
+    /// How far the log is known to be committed here. Cheap.
+    pub fn commit(&self) -> LogIndex {
+        self.protocol.commit()
+    }
+
+    /// Until when this replica serves linearizable reads without asking the others, by its own clock; none if it
+    /// has to ask. Cheap.
+    pub fn lease_until(&self) -> Option<Monotonic> {
+        self.protocol.lease_until()
+    }
+
     /// The state machine, for looking at.
     pub const fn machine(&self) -> &Machine {
         &self.machine

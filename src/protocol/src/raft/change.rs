@@ -7,6 +7,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2};
 
+use super::Raft;
 use crate::{Change, Refused};
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -61,6 +62,25 @@ pub(super) fn decode(data: &Bytes) -> Result<(ConfChangeV2, Bytes), Refused> {
     }
     raft_change.set_changes(steps.into());
     Ok((raft_change, change.about))
+}
+
+impl Raft {
+    /// Whether a change makes sense now.
+    pub(super) fn check_change(&self, change: &Change) -> Result<(), Refused> {
+        let membership = self.membership();
+        let problem = match change {
+            Change::AddLearner { member, .. } if membership.all().contains(member) => "is a member already",
+            Change::AddLearner { .. } => return Ok(()),
+            Change::Promote(member) if !membership.learners.contains(member) => "is not a learner",
+            Change::Promote(_) => return Ok(()),
+            Change::Remove(member) if !membership.all().contains(member) => "is not a member",
+            Change::Remove(member) if membership.voters == [*member] => "is the last voter",
+            Change::Remove(member) if *member == self.id() => "leads: transfer leadership first",
+            Change::Remove(_) => return Ok(()),
+        };
+        let (Change::AddLearner { member, .. } | Change::Promote(member) | Change::Remove(member)) = change;
+        Err(Refused::Invalid(format!("member {member} {problem}")))
+    }
 }
 
 #[cfg(test)]

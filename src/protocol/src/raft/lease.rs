@@ -54,6 +54,11 @@ impl Lease {
         self.until.is_some_and(|until| now < until)
     }
 
+    /// Until when nobody else can lead, if that was granted.
+    pub(super) const fn until(&self) -> Option<Monotonic> {
+        self.until
+    }
+
     /// What was granted no longer counts, and neither do rounds under way.
     pub(super) fn revoke(&mut self) {
         self.until = None;

@@ -293,8 +293,7 @@ impl Protocol for Raft {
             return Err(Refused::NotLeader);
         }
         if self.is_settled_leader() && self.lease.is_valid(self.now) {
-            let index = LogIndex(self.node.raft.raft_log.committed);
-            self.reads_ready.push(ReadReady { context, index });
+            self.reads_ready.push(ReadReady { context, index: self.commit() });
             return Ok(());
         }
         self.reads_waiting = Some(context);
@@ -399,10 +398,18 @@ impl Protocol for Raft {
             standing: self.standing(),
             first_index: self.node.store().first(),
             last_index: LogIndex(raft.raft_log.last_index()),
-            commit: LogIndex(raft.raft_log.committed),
+            commit: self.commit(),
             membership: self.membership(),
             progress,
         }
+    }
+
+    fn commit(&self) -> LogIndex {
+        LogIndex(self.node.raft.raft_log.committed)
+    }
+
+    fn lease_until(&self) -> Option<Monotonic> {
+        self.lease.until().filter(|_| self.is_settled_leader())
     }
 
     fn is_settled_leader(&self) -> bool {
@@ -426,21 +433,5 @@ impl Raft {
             Err(raft::Error::ProposalDropped) => Err(Refused::Busy),
             Err(error) => Err(Refused::Invalid(error.to_string())),
         }
-    }
-
-    fn check_change(&self, change: &Change) -> Result<(), Refused> {
-        let membership = self.membership();
-        let problem = match change {
-            Change::AddLearner { member, .. } if membership.all().contains(member) => "is a member already",
-            Change::AddLearner { .. } => return Ok(()),
-            Change::Promote(member) if !membership.learners.contains(member) => "is not a learner",
-            Change::Promote(_) => return Ok(()),
-            Change::Remove(member) if !membership.all().contains(member) => "is not a member",
-            Change::Remove(member) if membership.voters == [*member] => "is the last voter",
-            Change::Remove(member) if *member == self.id() => "leads: transfer leadership first",
-            Change::Remove(_) => return Ok(()),
-        };
-        let (Change::AddLearner { member, .. } | Change::Promote(member) | Change::Remove(member)) = change;
-        Err(Refused::Invalid(format!("member {member} {problem}")))
     }
 }
