@@ -14,13 +14,14 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::SystemClock;
 use crate::home::Home;
+use crate::log::Write;
 use crate::mailbox::Mailbox;
 use crate::metrics::ReplicaMetrics;
 use crate::outbox::{Outbox, Outgoing};
 use crate::peers::{Address, Peers};
 use crate::scans;
 use crate::snapshots;
-use crate::writer::{Write, Writer};
+use crate::writer::Writer;
 
 /// What is sent to the driver of a replica.
 #[expect(

@@ -26,7 +26,7 @@ use synod_storage::state::{Fault, MemoryStore, StateStore as _};
 use synod_storage::wal::{self, Batch, SnapshotMark, Wal, WalError, WalOptions};
 use synod_types::{Error, ErrorCode, MemberId, Random};
 
-use crate::writer::from_record;
+use crate::log::from_record;
 
 /// The section of a snapshot that holds the history.
 const HISTORY_SECTION: u8 = 128;

@@ -26,6 +26,7 @@ mod driver;
 mod home;
 mod host;
 mod http;
+mod log;
 mod mailbox;
 mod metrics;
 mod node;
@@ -39,6 +40,7 @@ mod writer;
 pub use clock::SystemClock;
 pub use config::{Config, ListenError};
 pub use home::{Home, HomeError, Opened};
+pub use log::{LogWriter, Write};
 pub use node::{Node, StartError};
 
 #[cfg(test)]

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use synod_protocol::{Entry, EntryKind, Persist};
 use synod_replica::Input;
-use synod_storage::wal::{self, Batch, Preparation, SnapshotMark, Wal, WalError};
-use synod_types::{LogIndex, MemberId, Term};
+use synod_storage::wal::{Wal, WalError};
 
 use crate::driver::Mail;
+use crate::log::{LogWriter, Write};
 use crate::mailbox::Mailbox;
 use crate::metrics::ReplicaMetrics;
 
@@ -19,15 +18,6 @@ const IDLE: Duration = Duration::from_millis(20);
 /// How much of a spare segment is filled in one step: beside the writes, and while there are none.
 const SPARE_STEP_BUSY_BYTES: u64 = 128 << 10;
 const SPARE_STEP_IDLE_BYTES: u64 = 1 << 20;
-
-/// What the writer is asked.
-#[derive(Debug)]
-pub(crate) enum Write {
-    /// Make durable and report.
-    Persist(Persist),
-    /// A durable snapshot includes everything up to this entry.
-    Truncate(LogIndex, Term),
-}
 
 /// The thread and its queue.
 pub(crate) struct Writer {
@@ -44,7 +34,7 @@ impl Writer {
         metrics: Arc<ReplicaMetrics>,
     ) -> std::io::Result<Self> {
         let queue = Arc::new(Mailbox::default());
-        let work = Work { wal, queue: queue.clone(), driver, metrics, unsealed: false };
+        let work = Work { log: LogWriter::new(wal), queue: queue.clone(), driver, metrics };
         let thread = thread::Builder::new().name(format!("wal {name}")).spawn(move || work.run())?;
         Ok(Self { queue, thread: Some(thread) })
     }
@@ -66,12 +56,10 @@ impl Drop for Writer {
 }
 
 struct Work {
-    wal: Wal,
+    log: LogWriter,
     queue: Arc<Mailbox<Write>>,
     driver: Arc<Mailbox<Mail>>,
     metrics: Arc<ReplicaMetrics>,
-    /// Something was written since the log was sealed.
-    unsealed: bool,
 }
 
 impl Work {
@@ -89,92 +77,28 @@ impl Work {
             self.queue.take(&mut writes, idle_work.then_some(IDLE));
             if !writes.is_empty() {
                 self.write(&mut writes)?;
-                self.prepare_spare(SPARE_STEP_BUSY_BYTES)?;
+                self.log.tidy(SPARE_STEP_BUSY_BYTES)?;
                 idle_work = true;
             } else if self.queue.is_closed() {
-                return self.wal.seal().map(|_| ());
+                return self.log.seal();
             } else {
-                idle_work = self.work_while_idle()?;
+                self.log.seal()?;
+                idle_work = self.log.tidy(SPARE_STEP_IDLE_BYTES)?;
             }
         }
     }
 
-    /// Makes everything durable that is queued.
+    /// Makes everything durable that is queued, and reports it.
     fn write(&mut self, writes: &mut Vec<Write>) -> Result<(), WalError> {
-        let (mut token, mut truncate) = (None, None);
         for write in writes.drain(..) {
-            match write {
-                Write::Persist(persist) => {
-                    token = Some(persist.token);
-                    append(&mut self.wal, persist)?;
-                }
-                Write::Truncate(index, term) => {
-                    let mark = SnapshotMark { index, term };
-                    self.wal.append(&Batch { snapshot_mark: Some(mark), ..Batch::default() })?;
-                    truncate = Some(index);
-                }
-            }
+            self.log.append(write)?;
         }
         let begin = Instant::now();
-        self.wal.sync()?;
+        let durable = self.log.sync()?;
         self.metrics.synced(begin.elapsed());
-        self.unsealed = true;
-        if let Some(token) = token {
+        if let Some(token) = durable {
             self.driver.push(Mail::Input(Input::Persisted(token)));
         }
-        match truncate {
-            Some(index) => self.wal.truncate_up_to(index),
-            None => Ok(()),
-        }
+        Ok(())
     }
-
-    /// Does a piece of what can wait; tells whether there is more.
-    fn work_while_idle(&mut self) -> Result<bool, WalError> {
-        if std::mem::take(&mut self.unsealed) {
-            self.wal.seal()?;
-        }
-        self.prepare_spare(SPARE_STEP_IDLE_BYTES)
-    }
-
-    /// Fills a piece of the next segment; tells whether there is more to fill. That there is no room for one yet is
-    /// no failure: the segment in use goes on, and it is tried again.
-    fn prepare_spare(&mut self, bytes: u64) -> Result<bool, WalError> {
-        match self.wal.prepare_spare(bytes) {
-            Ok(preparation) => Ok(preparation == Preparation::Underway),
-            Err(error) if self.wal.poison().is_none() => {
-                tracing::warn!(%error, "cannot prepare the next segment of the write-ahead log");
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Appends what a protocol wants durable.
-pub(crate) fn append(wal: &mut Wal, persist: Persist) -> Result<(), WalError> {
-    let mark = persist.snapshot.map(|snapshot| SnapshotMark { index: snapshot.index, term: snapshot.term });
-    let entries: Vec<_> = persist.entries.into_iter().map(into_record).collect();
-    let hard_state = persist.hard_state.map(|state| wal::HardState {
-        term: state.term,
-        vote: state.vote.unwrap_or(MemberId(0)),
-        commit: state.commit,
-    });
-    wal.append(&Batch { snapshot_mark: mark, entries: &entries, hard_state }).map(|_| ())
-}
-
-fn into_record(entry: Entry) -> wal::Entry {
-    let kind = match entry.kind {
-        EntryKind::Normal => wal::EntryKind::Normal,
-        EntryKind::Membership => wal::EntryKind::Membership,
-    };
-    wal::Entry { term: entry.term, index: entry.index, kind, payload: entry.data }
-}
-
-/// The protocol's form of an entry that the log held.
-pub(crate) fn from_record(entry: wal::Entry) -> Entry {
-    let kind = match entry.kind {
-        wal::EntryKind::Normal => EntryKind::Normal,
-        wal::EntryKind::Membership => EntryKind::Membership,
-    };
-    Entry { term: entry.term, index: entry.index, kind, data: entry.payload }
 }
