@@ -11,6 +11,7 @@ pub(super) const SECTOR_BYTES: usize = 512;
 type SectorBytes = [u8; SECTOR_BYTES];
 
 /// A sector whose content on the platter is not what programs read.
+#[derive(Clone)]
 struct Dirty {
     /// What the platter may hold: first what is durable, then every write since, without the last one, which is
     /// what programs read.
@@ -21,7 +22,7 @@ struct Dirty {
 }
 
 /// The bytes of a file.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Content {
     /// What programs read.
     bytes: Vec<u8>,
@@ -64,6 +65,11 @@ impl Content {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether a crash would leave what programs read.
+    pub(super) fn is_synced(&self) -> bool {
+        self.dirty.is_empty() && self.durable_size == self.bytes.len()
     }
 
     /// What a program writes.

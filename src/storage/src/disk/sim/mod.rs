@@ -89,11 +89,39 @@ impl SimDisk {
     /// The process ends and the machine goes on: nothing is lost, locks are free, and everything that was open
     /// answers with an error from now on.
     pub fn kill(&self) {
-        lock(&self.state).end_process();
+        let state = &mut *lock(&self.state);
+        state.end_process();
+        state.faults.power_on();
+    }
+
+    /// Another disk with the same files, as the next process would find them. It shares nothing with this one, and no
+    /// rule is in force on it.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let state = &*lock(&self.state);
+        let state = State {
+            random: state.random.clone(),
+            process: 0,
+            names: state.names.clone(),
+            files: state.files.clone(),
+            open: BTreeMap::new(),
+            next_file: state.next_file,
+            locks: BTreeSet::new(),
+            faults: Faults::default(),
+            capacity_bytes: state.capacity_bytes,
+        };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Whether a crash would leave a directory and the files in it as programs see them.
+    pub fn is_synced(&self, dir: &Path) -> bool {
+        let state = &*lock(&self.state);
+        let is_synced = |id: FileId| state.files.get(&id).is_none_or(Content::is_synced);
+        state.names.settled(dir).is_some_and(|mut files| files.all(is_synced))
     }
 
     /// After this many further changes (creations, writes, syncs, renames, removals) every operation fails, until
-    /// [`SimDisk::crash`].
+    /// [`SimDisk::crash`] or, if it is only the process that stops, [`SimDisk::kill`].
     pub fn power_off_after(&self, changes: u64) {
         lock(&self.state).faults.power_off_after(changes);
     }

@@ -9,6 +9,7 @@ use super::random::SplitMix64;
 pub(super) type FileId = u64;
 
 /// A change of a directory that is not durable yet.
+#[derive(Clone)]
 enum Change {
     Link(String, FileId),
     Unlink(String),
@@ -16,7 +17,7 @@ enum Change {
 }
 
 /// One directory: as programs see it, and as it would be found after a crash that loses the most.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Directory {
     names: BTreeMap<String, FileId>,
     durable: BTreeMap<String, FileId>,
@@ -54,7 +55,7 @@ fn apply(names: &mut BTreeMap<String, FileId>, change: &Change) {
 }
 
 /// All directories.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Names {
     directories: BTreeMap<PathBuf, Directory>,
 }
@@ -140,6 +141,12 @@ impl Names {
             let named = dir.names.values().chain(dir.durable.values()).copied();
             named.chain(pending)
         })
+    }
+
+    /// The files in a directory; none if its names are not durable or it does not exist.
+    pub(super) fn settled(&self, dir: &Path) -> Option<impl Iterator<Item = FileId>> {
+        let dir = self.directories.get(dir).filter(|dir| dir.pending.is_empty())?;
+        Some(dir.names.values().copied())
     }
 
     /// Every file that has a name now.

@@ -198,3 +198,43 @@ fn a_lock_ends_with_its_holder() {
     drop(next);
     disk.lock_dir(Path::new("/d")).unwrap();
 }
+
+#[test]
+fn a_fork_goes_its_own_way() {
+    let disk = disk(1);
+    let file = create(&disk);
+    file.write_at(0, b"both").unwrap();
+    let fork = disk.fork();
+    file.write_at(0, b"disk").unwrap();
+    fork.open(Path::new(FILE)).unwrap().write_at(0, b"fork").unwrap();
+    assert_eq!(disk.contents(Path::new(FILE)).unwrap(), b"disk");
+    assert_eq!(fork.contents(Path::new(FILE)).unwrap(), b"fork");
+}
+
+#[test]
+fn what_is_synced_is_known() {
+    let disk = disk(1);
+    let dir = Path::new("/d");
+    let file = create(&disk);
+    file.write_at(0, b"x").unwrap();
+    file.sync_data().unwrap();
+    disk.sync_dir(dir).unwrap();
+    assert!(disk.is_synced(dir));
+    file.write_at(0, b"y").unwrap();
+    assert!(!disk.is_synced(dir));
+    file.sync_data().unwrap();
+    assert!(disk.is_synced(dir));
+    disk.create(&dir.join("other")).unwrap();
+    assert!(!disk.is_synced(dir), "a name is not durable before its directory is");
+}
+
+#[test]
+fn a_process_may_die_in_the_middle_of_its_writes() {
+    let disk = disk(1);
+    let file = create(&disk);
+    disk.power_off_after(1);
+    file.write_at(0, b"x").unwrap();
+    file.write_at(1, b"y").unwrap_err();
+    disk.kill();
+    assert_eq!(disk.contents(Path::new(FILE)).unwrap(), b"x");
+}
