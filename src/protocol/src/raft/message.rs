@@ -4,12 +4,14 @@
 //! built field by field. Messages that the crate takes for local ones, or that only a broken member sends, are
 //! refused: it panics on some of them.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use raft::eraftpb::{self, MessageType};
 use synod_types::{LogIndex, MemberId, Term};
 
 use super::log;
-use crate::{Entry, Refused, SnapshotMetadata};
+use crate::{Entry, Membership, Refused, SnapshotMetadata};
 
 /// A raft message. The fields are those of `eraftpb::Message`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +62,9 @@ const FOREIGN: [MessageType; 10] = [
     MessageType::MsgRequestPreVoteResponse,
 ];
 
+/// The longest context: a transfer's.
+const CONTEXT_BYTES_MAX: usize = 32;
+
 impl Message {
     /// Takes a message that the crate wants to send.
     pub(super) fn from_raft(mut message: eraftpb::Message) -> Self {
@@ -84,13 +89,8 @@ impl Message {
         }
     }
 
-    /// Checks a message that came from another member and makes it one of the crate's.
-    pub(super) fn into_raft(self) -> Result<eraftpb::Message, Refused> {
-        let kind = FOREIGN
-            .into_iter()
-            .find(|kind| *kind as u32 == self.kind)
-            .ok_or_else(|| Refused::Invalid(format!("unexpected raft message kind {}", self.kind)))?;
-        self.check(kind)?;
+    /// Makes it one of the crate's. It was checked, and found to be of this kind.
+    pub(super) fn into_raft(self, kind: MessageType) -> eraftpb::Message {
         let mut message = eraftpb::Message::default();
         message.set_msg_type(kind);
         message.from = self.from.get();
@@ -109,33 +109,58 @@ impl Message {
         message.reject_hint = self.reject_hint.get();
         message.context = self.context;
         message.priority = self.priority;
-        Ok(message)
+        message
     }
 
-    /// What the crate takes for granted, and would panic or go astray without.
-    fn check(&self, kind: MessageType) -> Result<(), Refused> {
-        let invalid = |what: &str| Err(Refused::Invalid(format!("raft message {kind:?} {what}")));
-        if self.from.get() == 0 || self.from == self.to {
-            return invalid("has no proper sender");
+    /// Checks by itself a message that came from another member, and returns of which kind it is. This is what the
+    /// crate takes for granted of every correct member, and would panic or go astray without.
+    pub(super) fn check(&self) -> Result<MessageType, Refused> {
+        let kind = FOREIGN
+            .into_iter()
+            .find(|kind| *kind as u32 == self.kind)
+            .ok_or_else(|| Refused::Invalid(format!("unexpected raft message kind {}", self.kind)))?;
+        match self.flaw(kind) {
+            Some(what) => Err(Refused::Invalid(format!("raft message {kind:?} {what}"))),
+            None => Ok(kind),
         }
-        if self.term.get() == 0 {
-            return invalid("has no term");
-        }
-        if !self.entries.is_empty() && kind != MessageType::MsgAppend {
-            return invalid("carries entries");
-        }
-        let (mut index, mut term) = (self.index, self.log_term);
-        for entry in &self.entries {
-            if entry.index != index.next() || entry.term < term || entry.term > self.term {
-                return invalid("carries entries out of order");
+    }
+
+    fn flaw(&self, kind: MessageType) -> Option<&'static str> {
+        let is_append = kind == MessageType::MsgAppend;
+        let offers = self.snapshot.as_ref().filter(|snapshot| snapshot.index.get() > 0);
+        match () {
+            () if self.from.get() == 0 || self.from == self.to => Some("has no proper sender"),
+            () if self.term.get() == 0 => Some("has no term"),
+            () if self.log_term > self.term || self.commit_term > self.term => {
+                Some("knows of entries from after its term")
             }
-            (index, term) = (entry.index, entry.term);
+            // The crate takes term 0 for that of every entry which it does not have.
+            () if is_append && self.log_term.get() == 0 => Some("does not say what it follows"),
+            () if !is_append && !self.entries.is_empty() => Some("carries entries"),
+            () if !self.entries_are_in_order() => Some("carries entries out of order"),
+            () if self.reject && self.reject_hint > self.index => Some("hints at what was not sent"),
+            () if self.request_snapshot.get() > 0 => Some("asks for a snapshot, which members never do"),
+            () if self.context.len() > CONTEXT_BYTES_MAX => Some("has too long a context"),
+            () if offers.is_some() != (kind == MessageType::MsgSnapshot) => {
+                Some("and its snapshot do not fit")
+            }
+            () => offers.and_then(|snapshot| self.flaw_of_snapshot(snapshot)),
         }
-        let offers_snapshot = self.snapshot.as_ref().is_some_and(|snapshot| snapshot.index.get() > 0);
-        if offers_snapshot != (kind == MessageType::MsgSnapshot) {
-            return invalid("and its snapshot do not fit");
+    }
+
+    fn entries_are_in_order(&self) -> bool {
+        let mut last = (self.index, self.log_term);
+        self.entries.iter().all(|entry| {
+            let (index, term) = std::mem::replace(&mut last, (entry.index, entry.term));
+            index.get().checked_add(1) == Some(entry.index.get()) && (term..=self.term).contains(&entry.term)
+        })
+    }
+
+    fn flaw_of_snapshot(&self, snapshot: &SnapshotMetadata) -> Option<&'static str> {
+        if snapshot.term.get() == 0 || snapshot.term > self.term {
+            return Some("offers a snapshot from no term of the past");
         }
-        Ok(())
+        (!is_possible(&snapshot.membership)).then_some("offers a snapshot with an impossible membership")
     }
 
     /// Whether it asks for a vote, or whether one would be given.
@@ -147,6 +172,22 @@ impl Message {
     pub(super) const fn is(&self, kind: MessageType) -> bool {
         self.kind == kind as u32
     }
+}
+
+/// Whether a group can have this membership. The crate panics on others.
+fn is_possible(membership: &Membership) -> bool {
+    let Membership { voters, learners, voters_outgoing, learners_next, auto_leave } = membership;
+    let names_each_once = [voters, learners, voters_outgoing, learners_next].into_iter().all(|members| {
+        let distinct: BTreeSet<_> = members.iter().collect();
+        distinct.len() == members.len() && !members.contains(&MemberId(0))
+    });
+    let is_voter = |member: &MemberId| voters.contains(member) || voters_outgoing.contains(member);
+    let is_staged = |member: &MemberId| voters_outgoing.contains(member) && !voters.contains(member);
+    names_each_once
+        && !voters.is_empty()
+        && !learners.iter().any(is_voter)
+        && learners_next.iter().all(is_staged)
+        && (!*auto_leave || !voters_outgoing.is_empty())
 }
 
 /// What a member answers that waits for its first snapshot: that it has nothing. It acknowledges no entry and gives no
@@ -196,7 +237,8 @@ mod tests {
     #[test]
     fn a_message_survives_the_mapping() {
         let message = append(&[(2, 8), (3, 9)]);
-        assert_eq!(Message::from_raft(message.clone().into_raft().unwrap()), message);
+        let kind = message.check().unwrap();
+        assert_eq!(Message::from_raft(message.clone().into_raft(kind)), message);
     }
 
     #[test]
@@ -210,10 +252,14 @@ mod tests {
             Message { from: MemberId(2), ..append(&[]) },
             Message { kind: MessageType::MsgHeartbeat as u32, ..append(&[(2, 8)]) },
             Message { kind: MessageType::MsgSnapshot as u32, ..append(&[]) },
-            Message {
-                snapshot: Some(SnapshotMetadata { index: LogIndex(1), ..Default::default() }),
-                ..append(&[])
-            },
+            Message { snapshot: Some(genesis(&[1, 2])), ..append(&[]) },
+            Message { log_term: Term(0), ..append(&[]) },
+            Message { log_term: Term(4), ..append(&[]) },
+            Message { commit_term: Term(4), ..append(&[]) },
+            Message { index: LogIndex(u64::MAX), ..append(&[(3, u64::MAX)]) },
+            Message { request_snapshot: LogIndex(1), ..append(&[]) },
+            Message { reject: true, reject_hint: LogIndex(8), ..append(&[]) },
+            Message { context: vec![0; 33].into(), ..append(&[]) },
         ];
         let local = [
             MessageType::MsgHup,
@@ -228,7 +274,46 @@ mod tests {
         ];
         let local = local.into_iter().map(|kind| Message { kind: kind as u32, ..append(&[]) });
         for message in bad.into_iter().chain(local).chain([Message { kind: 99, ..append(&[]) }]) {
-            assert!(matches!(message.clone().into_raft(), Err(Refused::Invalid(_))), "{message:?}");
+            assert!(matches!(message.check(), Err(Refused::Invalid(_))), "{message:?}");
         }
+    }
+
+    #[test]
+    fn a_snapshot_is_offered_with_a_membership_that_can_be() {
+        let ids = |ids: &[u64]| ids.iter().copied().map(MemberId).collect::<Vec<_>>();
+        let offer = |membership| Message {
+            kind: MessageType::MsgSnapshot as u32,
+            snapshot: Some(SnapshotMetadata { membership, ..genesis(&[]) }),
+            ..append(&[])
+        };
+        let plain = Membership { voters: ids(&[1, 2]), learners: ids(&[3]), ..Membership::default() };
+        let joint = Membership {
+            voters_outgoing: ids(&[2, 4]),
+            learners_next: ids(&[4]),
+            auto_leave: true,
+            ..plain.clone()
+        };
+        for membership in [plain.clone(), joint.clone()] {
+            assert_eq!(offer(membership).check(), Ok(MessageType::MsgSnapshot));
+        }
+        let impossible = [
+            Membership { voters: ids(&[]), ..plain.clone() },
+            Membership { voters: ids(&[1, 1]), ..plain.clone() },
+            Membership { voters: ids(&[0]), ..plain.clone() },
+            Membership { learners: ids(&[1]), ..plain.clone() },
+            Membership { auto_leave: true, ..plain.clone() },
+            Membership { learners_next: ids(&[2]), ..plain },
+            Membership { learners: ids(&[4]), ..joint.clone() },
+            Membership { learners_next: ids(&[2]), ..joint },
+        ];
+        for membership in impossible {
+            let message = offer(membership);
+            assert!(matches!(message.check(), Err(Refused::Invalid(_))), "{message:?}");
+        }
+    }
+
+    fn genesis(voters: &[u64]) -> SnapshotMetadata {
+        let membership = Membership::of_voters(voters.iter().copied().map(MemberId));
+        SnapshotMetadata { index: LogIndex(1), term: Term(1), membership }
     }
 }

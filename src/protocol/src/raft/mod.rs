@@ -15,6 +15,7 @@
 //! a member that is removed and added again under one id can be corrupted by late answers (raft-rs issue 571; every
 //! incarnation has a fresh id).
 
+mod admission;
 mod change;
 mod election;
 mod lease;
@@ -203,6 +204,8 @@ impl Raft {
 
     /// Steps a checked message into the crate, keeping promises.
     fn deliver(&mut self, message: Message) -> Result<(), Refused> {
+        let kind = message.check()?;
+        self.admit(&message, kind)?;
         if message.asks_for_vote()
             && message.context != TRANSFER
             && let Some(until) = self.promise.bars(message.from, self.now)
@@ -210,17 +213,10 @@ impl Raft {
             self.election.defer(until, message);
             return Ok(());
         }
-        let heartbeat = message.is(MessageType::MsgHeartbeat);
+        let heartbeat = kind == MessageType::MsgHeartbeat;
         let (from, term) = (message.from, message.term);
-        if heartbeat && term >= self.term() && message.commit.get() > self.node.raft.raft_log.last_index() {
-            return Err(Refused::Broken(format!(
-                "the leader counts on entries up to {}, but this member has lost those after {}",
-                message.commit,
-                self.node.raft.raft_log.last_index()
-            )));
-        }
-        // What the crate refuses at this point is late or from a stranger: it is dropped, as a network would.
-        let _ = self.node.step(message.into_raft()?);
+        // What the crate refuses at this point is late: it is dropped, as a network would.
+        let _ = self.node.step(message.into_raft(kind));
         if heartbeat && self.term() == term && self.leader() == Some(from) {
             self.promise.renew(from, self.now + self.options.lease);
         }
