@@ -1,0 +1,104 @@
+//! Carrying out what was planned.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use synod_proto::admin::v1::{
+    AddLearnerRequest, PrepareRequest, PromoteRequest, RemoveRequest, TransferLeadershipRequest,
+};
+use synod_types::{Error, ErrorCode, MemberId, PartitionId};
+
+use super::genesis::{Founder, Genesis};
+use super::nodes::{Nodes, within};
+use super::plan::Action;
+
+/// How long a node has to do what it is asked.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Carries out an action on a partition of a group ("namespace/name"). Done when the nodes say so; cancelled or failed,
+/// it may still happen. Either way the next observation tells, and the next plan goes on from there.
+///
+/// # Errors
+/// The first that a node answered.
+pub async fn carry_out(
+    action: &Action,
+    group: &str,
+    partition: PartitionId,
+    nodes: &Nodes,
+) -> Result<(), Error> {
+    let target = Target { group: group.to_owned(), partition, nodes };
+    match action {
+        Action::Prepare { nodes } => all(nodes, |node| target.prepare(node)).await,
+        Action::Bootstrap { nodes, genesis } => all(nodes, |node| target.bootstrap(node, genesis)).await,
+        Action::Remove { leader, member } => target.remove(leader, *member).await,
+        Action::AddLearner { leader, learner } => target.add_learner(leader, learner).await,
+        Action::Promote { leader, member } => target.promote(leader, *member).await,
+        Action::TransferLeadership { leader, to } => target.transfer(leader, *to).await,
+    }
+}
+
+/// Does the same on several nodes at once, also if some refuse.
+async fn all<'a, F: Future<Output = Result<(), Error>>>(
+    nodes: &'a [String],
+    each: impl Fn(&'a str) -> F,
+) -> Result<(), Error> {
+    join_all(nodes.iter().map(|node| each(node))).await.into_iter().collect()
+}
+
+struct Target<'a> {
+    group: String,
+    partition: PartitionId,
+    nodes: &'a Nodes,
+}
+
+impl Target<'_> {
+    async fn prepare(&self, node: &str) -> Result<(), Error> {
+        let request = PrepareRequest { group: self.group.clone(), partition: self.partition.get() };
+        within(PATIENCE, self.nodes.client(node)?.prepare(request)).await.map(drop)
+    }
+
+    async fn bootstrap(&self, node: &str, genesis: &Genesis) -> Result<(), Error> {
+        let request = genesis.request(&self.group, self.partition);
+        match within(PATIENCE, self.nodes.client(node)?.bootstrap(request)).await {
+            // Somebody who carried out the same plan was there before.
+            Err(error) if error.code() == ErrorCode::AlreadyExists => Ok(()),
+            done => done.map(drop),
+        }
+    }
+
+    async fn remove(&self, leader: &str, member: MemberId) -> Result<(), Error> {
+        let request = RemoveRequest {
+            group: self.group.clone(),
+            partition: self.partition.get(),
+            member_id: member.get(),
+        };
+        within(PATIENCE, self.nodes.client(leader)?.remove(request)).await.map(drop)
+    }
+
+    async fn add_learner(&self, leader: &str, learner: &Founder) -> Result<(), Error> {
+        let request = AddLearnerRequest {
+            group: self.group.clone(),
+            partition: self.partition.get(),
+            member: Some(learner.to_wire()),
+        };
+        within(PATIENCE, self.nodes.client(leader)?.add_learner(request)).await.map(drop)
+    }
+
+    async fn promote(&self, leader: &str, member: MemberId) -> Result<(), Error> {
+        let request = PromoteRequest {
+            group: self.group.clone(),
+            partition: self.partition.get(),
+            member_id: member.get(),
+        };
+        within(PATIENCE, self.nodes.client(leader)?.promote(request)).await.map(drop)
+    }
+
+    async fn transfer(&self, leader: &str, to: MemberId) -> Result<(), Error> {
+        let request = TransferLeadershipRequest {
+            group: self.group.clone(),
+            partition: self.partition.get(),
+            member_id: to.get(),
+        };
+        within(PATIENCE, self.nodes.client(leader)?.transfer_leadership(request)).await.map(drop)
+    }
+}

@@ -1,0 +1,134 @@
+//! The next step of one partition: an ordered list of checks, the first that applies decides.
+
+mod leaderless;
+mod led;
+
+use synod_types::MemberId;
+
+use super::genesis::{Founder, Genesis};
+use super::observation::{Node, Observation, Replica};
+use leaderless::Leaderless;
+use led::Led;
+
+/// What to do next about a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Every desired node has a voter that has caught up, and there are no other members.
+    Nothing,
+    /// Nothing can be done before something changes by itself. Why, for people.
+    Wait(String),
+    /// Somebody has to do something.
+    Stuck {
+        /// What is the matter.
+        problem: String,
+        /// What to do about it.
+        next: String,
+    },
+    /// The partition is to begin with these members. Remember that durably, as a [`Genesis`], then plan again.
+    Begin {
+        /// The first members.
+        founders: Vec<Founder>,
+    },
+    /// Something is to be asked of nodes.
+    Act {
+        /// What.
+        action: Action,
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// What can be asked of nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Gives the blank replicas on these nodes an id.
+    Prepare {
+        /// Which.
+        nodes: Vec<String>,
+    },
+    /// Tells the replicas on these nodes, all of which wait, how the partition begins.
+    Bootstrap {
+        /// Which.
+        nodes: Vec<String>,
+        /// What was remembered.
+        genesis: Genesis,
+    },
+    /// Takes a member out.
+    Remove {
+        /// The node that leads.
+        leader: String,
+        /// Who goes.
+        member: MemberId,
+    },
+    /// Adds a member that does not count yet.
+    AddLearner {
+        /// The node that leads.
+        leader: String,
+        /// Who comes.
+        learner: Founder,
+    },
+    /// Makes a learner a voter.
+    Promote {
+        /// The node that leads.
+        leader: String,
+        /// Who.
+        member: MemberId,
+    },
+    /// Hands leadership over.
+    TransferLeadership {
+        /// The node that leads.
+        leader: String,
+        /// Who is to lead.
+        to: MemberId,
+    },
+}
+
+/// Plans the next step. `genesis` is what was remembered of the last [`Step::Begin`], if there ever was one.
+pub fn plan(observation: &Observation, genesis: Option<&Genesis>) -> Step {
+    let Some((node, running)) = observation.leader() else {
+        let partition = Leaderless { observation, genesis };
+        let checks = [Leaderless::begin, Leaderless::bootstrap, Leaderless::data_lost];
+        return checks.into_iter().find_map(|check| check(&partition)).unwrap_or_else(|| partition.quorum());
+    };
+    let partition = Led { observation, node, leader: running };
+    let checks = [
+        Led::prepare_blank,
+        Led::remove_replaced,
+        Led::remove_undesired_learner,
+        Led::finish_learner,
+        Led::add_learner,
+        Led::remove_undesired_voter,
+        Led::tell_failed,
+        Led::tell_strangers,
+        Led::await_missing,
+    ];
+    checks.into_iter().find_map(|check| check(&partition)).unwrap_or(Step::Nothing)
+}
+
+/// Whether a node that is not desired can be switched off for good, and its data deleted, as far as one partition is
+/// concerned: nobody counts on it. It must not be used again after that with what it had.
+pub fn may_leave(observation: &Observation, genesis: Option<&Genesis>, node: &str) -> bool {
+    match observation.leader() {
+        Some((_, leader)) => leader.members.iter().all(|member| member.node != node),
+        None => genesis.is_none() && observation.running().next().is_none(),
+    }
+}
+
+fn act(action: Action, reason: impl Into<String>) -> Option<Step> {
+    Some(Step::Act { action, reason: reason.into() })
+}
+
+fn wait(reason: impl Into<String>) -> Option<Step> {
+    Some(Step::Wait(reason.into()))
+}
+
+fn names<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<String> {
+    nodes.into_iter().map(|node| node.name.clone()).collect()
+}
+
+fn waiting(node: &Node) -> Option<MemberId> {
+    match node.replica {
+        Replica::Waiting(id) => Some(id),
+        _ => None,
+    }
+}

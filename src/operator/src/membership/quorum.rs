@@ -1,0 +1,64 @@
+//! Before anything is changed: proof that a majority which has caught up remains.
+
+use synod_types::MemberId;
+
+use super::observation::{Member, Observation, Running};
+
+/// A member this close to the end of what is committed counts as caught up. The nodes draw the same line before they
+/// make a learner a voter.
+pub const CAUGHT_UP_ENTRIES: u64 = 1_000;
+
+/// How many of `voters` are a majority.
+pub(super) const fn majority_of(voters: usize) -> usize {
+    voters / 2 + 1
+}
+
+/// How many entries the leader has committed that a member is not known to have.
+pub(super) fn lag(leader: &Running, member: &Member) -> u64 {
+    if member.id == leader.member {
+        return 0;
+    }
+    leader.commit.get().saturating_sub(member.matched.get())
+}
+
+/// Whether a member is at hand: its node answers for it, the leader hears it, and it is close behind.
+pub(super) fn has_caught_up(observation: &Observation, leader: &Running, member: &Member) -> bool {
+    if member.id == leader.member {
+        return true;
+    }
+    let answers = observation.node(&member.node).is_some_and(|node| node.running_as(member.id).is_some());
+    answers && member.active && member.matched.get() > 0 && lag(leader, member) <= CAUGHT_UP_ENTRIES
+}
+
+/// Proves that those of `voters` that have caught up are a majority of them.
+///
+/// # Errors
+/// Why they are not.
+pub(super) fn prove_majority<'a>(
+    observation: &Observation,
+    leader: &Running,
+    voters: impl Iterator<Item = &'a Member>,
+) -> Result<(), String> {
+    let (ready, behind): (Vec<_>, Vec<_>) =
+        voters.partition(|member| has_caught_up(observation, leader, member));
+    let (all, needed) = (ready.len() + behind.len(), majority_of(ready.len() + behind.len()));
+    if ready.len() >= needed {
+        return Ok(());
+    }
+    let nodes: Vec<_> = behind.iter().map(|member| member.node.as_str()).collect();
+    Err(format!(
+        "only {} of {all} voters would be there and caught up, and {needed} are needed: {} must come back first",
+        ready.len(),
+        nodes.join(", "),
+    ))
+}
+
+/// The voters without one of them.
+pub(super) fn voters_without(leader: &Running, gone: MemberId) -> impl Iterator<Item = &Member> {
+    leader.members.iter().filter(move |member| member.votes && member.id != gone)
+}
+
+/// The voters with a learner among them.
+pub(super) fn voters_with(leader: &Running, learner: MemberId) -> impl Iterator<Item = &Member> {
+    leader.members.iter().filter(move |member| member.votes || member.id == learner)
+}
