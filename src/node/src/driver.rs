@@ -1,15 +1,18 @@
 //! The thread that owns one replica's core: takes its mail, lets the core work, carries out the effects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use synod_proto::session::v1::{Delivery, Reply, Request};
+use bytes::Bytes;
+use synod_proto::session::v1::{Delivery, Reply, Request, reply};
 use synod_proto::types::v1::Member;
-use synod_protocol::Message;
+use synod_protocol::{Message, Persist};
 use synod_replica::{ClientId, Effect, Input, Replica, Status, wire};
-use synod_types::{Clock as _, Error, ErrorCode, MemberId};
+use synod_types::{Clock as _, Error, ErrorCode, LogIndex, MemberId, Monotonic};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::SystemClock;
@@ -23,18 +26,22 @@ use crate::scans;
 use crate::snapshots;
 use crate::writer::Writer;
 
+/// How often what is not cheap to count is counted.
+const CENSUS: Duration = Duration::from_secs(1);
+
+/// The most members that are not known yet whose addresses are kept.
+const NEWCOMERS_MAX: usize = 16;
+
 /// What is sent to the driver of a replica.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "mail is moved once or twice; a box would cost an allocation each"
-)]
 pub(crate) enum Mail {
     /// For the core.
     Input(Input),
+    /// Another member sent a message; it takes answers there.
+    Message(Message, Option<Address>),
     /// A client comes; its answers go there.
     Connect(ClientId, Outbox),
-    /// Requests of a client.
-    Requests(ClientId, Vec<Request>),
+    /// Requests of a client, and their size in bytes.
+    Requests(ClientId, Vec<Request>, usize),
     /// A client goes.
     Disconnect(ClientId),
     /// The node at this address is gone, or so it seems.
@@ -70,6 +77,7 @@ pub(crate) struct Surroundings {
 pub(crate) struct Driver {
     pub(crate) mailbox: Arc<Mailbox<Mail>>,
     pub(crate) glance: watch::Receiver<Glance>,
+    due: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -82,9 +90,11 @@ impl Driver {
         surroundings: Surroundings,
     ) -> std::io::Result<Self> {
         let (glance, seen) = watch::channel(Glance::default());
-        let queue = mailbox.clone();
+        let due = Arc::new(AtomicU64::new(u64::MAX));
+        let (queue, pulse) = (mailbox.clone(), due.clone());
         let name = format!("replica {}", surroundings.name);
         let thread = thread::Builder::new().name(name).spawn(move || {
+            let metrics = surroundings.metrics.clone();
             let work = Work {
                 replica,
                 writer: Some(writer),
@@ -92,18 +102,29 @@ impl Driver {
                 surroundings: Arc::new(surroundings),
                 clients: BTreeMap::new(),
                 addresses: BTreeMap::new(),
+                newcomers: BTreeMap::new(),
                 admin: BTreeMap::new(),
                 last_admin: 0,
                 glance: glance.clone(),
+                due: pulse.clone(),
+                entered: VecDeque::new(),
+                next_census: Monotonic::default(),
             };
             // A panic is a bug; it must not take the other replicas of the node with it, nor hang their clients.
             if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
                 queue.close();
+                metrics.failed();
                 let error = Error::new(ErrorCode::Internal, "the replica stopped on an internal error");
                 glance.send_modify(|glance| glance.failed = Some(error));
             }
+            pulse.store(u64::MAX, Ordering::Relaxed);
         })?;
-        Ok(Self { mailbox, glance: seen, thread: Mutex::new(Some(thread)) })
+        Ok(Self { mailbox, glance: seen, due, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// For how long the thread has not done what was due.
+    pub(crate) fn overdue(&self) -> Duration {
+        SystemClock.now().since(Monotonic::from_nanos(self.due.load(Ordering::Relaxed)))
     }
 
     /// Stops the thread after the mail that it is working on, and the writer after what it has to write.
@@ -131,23 +152,56 @@ struct Work {
     surroundings: Arc<Surroundings>,
     clients: BTreeMap<ClientId, Outbox>,
     addresses: BTreeMap<MemberId, Address>,
+    /// Where senders take answers that are not members yet, as far as this replica knows: it may lag behind.
+    newcomers: BTreeMap<MemberId, Address>,
     admin: BTreeMap<u64, oneshot::Sender<Result<u64, Error>>>,
     last_admin: u64,
     glance: watch::Sender<Glance>,
+    /// When the next turn is due.
+    due: Arc<AtomicU64>,
+    /// Log entries that are not applied yet: the last one of each write, and when it came.
+    entered: VecDeque<(LogIndex, Monotonic)>,
+    next_census: Monotonic,
 }
 
 impl Work {
     fn run(mut self) {
         let mut mail = Vec::new();
         while !self.mailbox.is_closed() {
-            let wait = self.replica.deadline().since(SystemClock.now());
-            self.mailbox.take(&mut mail, Some(wait));
+            let deadline = self.replica.deadline();
+            self.due.store(deadline.as_nanos(), Ordering::Relaxed);
+            self.mailbox.take(&mut mail, Some(deadline.since(SystemClock.now())));
+            let begin = SystemClock.now();
+            self.surroundings.metrics.turn_begins(mail.len());
             for item in mail.drain(..) {
                 self.open(item);
             }
             let effects = self.replica.flush(SystemClock.now());
             self.carry_out(effects);
-            self.surroundings.metrics.observe(&self.replica);
+            self.measure(begin);
+        }
+    }
+
+    /// Counts what a turn has done.
+    fn measure(&mut self, begin: Monotonic) {
+        let (metrics, now) = (&self.surroundings.metrics, SystemClock.now());
+        metrics.turn_ends(now.since(begin));
+        metrics.observe(&self.replica, self.clients.len());
+        let applied = self.replica.machine().applied().log_index;
+        while let Some((_, came)) = self.entered.pop_front_if(|(index, _)| *index <= applied) {
+            metrics.committed(now.since(came));
+        }
+        if now >= self.next_census {
+            self.next_census = now + CENSUS;
+            metrics.census(&self.replica.status());
+        }
+    }
+
+    /// Notes when entries came. They replace those that stood in their place.
+    fn note_entries(&mut self, persist: &Persist) {
+        if let (Some(first), Some(last)) = (persist.entries.first(), persist.entries.last()) {
+            while self.entered.pop_back_if(|(index, _)| *index >= first.index).is_some() {}
+            self.entered.push_back((last.index, SystemClock.now()));
         }
     }
 
@@ -156,8 +210,13 @@ impl Work {
         match mail {
             Mail::Input(input) => self.replica.handle(now, input),
             Mail::Connect(client, outbox) => drop(self.clients.insert(client, outbox)),
-            Mail::Requests(client, requests) => {
-                self.surroundings.metrics.requests(requests.len());
+            Mail::Message(message, address) => {
+                let Message::Raft(raft) = &message;
+                self.note_newcomer(raft.from, address);
+                self.replica.handle(now, Input::Message(message));
+            }
+            Mail::Requests(client, requests, bytes) => {
+                self.surroundings.metrics.requests(requests.len(), bytes);
                 for request in requests {
                     self.replica.handle(now, Input::Request(client, request));
                 }
@@ -182,15 +241,30 @@ impl Work {
         }
     }
 
+    /// A leader may be one that this replica, which lags behind, does not know: it must be answered to catch up.
+    fn note_newcomer(&mut self, member: MemberId, address: Option<Address>) {
+        if self.addresses.contains_key(&member) {
+            return;
+        }
+        if self.newcomers.len() >= NEWCOMERS_MAX {
+            self.newcomers.clear();
+        }
+        self.newcomers.extend(address.map(|address| (member, address)));
+    }
+
     fn carry_out(&mut self, effects: Vec<Effect>) {
         let mut outgoing: BTreeMap<ClientId, Outgoing> = BTreeMap::new();
         for effect in effects {
             match effect {
                 Effect::Reply { client, tag, index, body } => {
+                    if let reply::Body::Error(error) = &body {
+                        self.surroundings.metrics.error(error.code);
+                    }
                     let reply = Reply { tag, index: index.get(), body: Some(body) };
                     outgoing.entry(client).or_default().replies.push(reply);
                 }
                 Effect::Deliver { client, tag, events, position } => {
+                    self.surroundings.metrics.events(events.len(), events.iter().map(Bytes::len).sum());
                     let delivery = Delivery { tag, events, position: position.get() };
                     outgoing.entry(client).or_default().deliveries.push(delivery);
                 }
@@ -208,6 +282,7 @@ impl Work {
     fn carry_out_other(&mut self, effect: Effect) {
         match effect {
             Effect::Persist(persist) => {
+                self.note_entries(&persist);
                 if let Some(writer) = &self.writer {
                     writer.push(Write::Persist(persist));
                 }
@@ -238,6 +313,7 @@ impl Work {
                     .iter()
                     .map(|member| (MemberId(member.id), Address::from(member.peer_address.as_str())))
                     .collect();
+                self.newcomers.clear();
                 self.glance.send_modify(|glance| glance.members = members);
             }
             Effect::Role { .. } => {
@@ -260,7 +336,7 @@ impl Work {
     }
 
     fn send(&self, to: MemberId, message: Message) {
-        if let Some(address) = self.addresses.get(&to) {
+        if let Some(address) = self.addresses.get(&to).or_else(|| self.newcomers.get(&to)) {
             let mut message = wire::message_to_wire(message);
             message.group = self.surroundings.group;
             message.partition = self.surroundings.partition;

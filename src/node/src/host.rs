@@ -6,30 +6,30 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use prost::Message as _;
 use synod_proto::peer::v1::Message;
+use synod_protocol::Message as AnyMessage;
 use synod_protocol::raft::{self, Raft};
-use synod_protocol::{Message as AnyMessage, SnapshotMetadata};
-use synod_replica::{ClientId, Genesis, Input, Replica, wire};
+use synod_replica::{ClientId, Genesis, Replica, wire};
 use synod_storage::disk::Disk;
 use synod_storage::identity::{Identity, Stage};
-use synod_storage::snapshot::SnapshotFile;
-use synod_types::{Clock as _, Error, ErrorCode, MemberId, check_label};
+use synod_types::{Clock as _, Error, ErrorCode, MemberId, SlotTable, check_label};
 use tokio::sync::watch;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock::{SystemClock, SystemRandom};
 use crate::config::Config;
-use crate::driver::{Driver, Glance, Mail, Surroundings};
+use crate::drain::Drain;
+use crate::driver::{Driver, Mail, Surroundings};
 use crate::home::Home;
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::peers::{Address, Peers};
+use crate::service::Forwarder;
+use crate::slot::{Running, Slot, Stage as SlotStage, Standing};
 use crate::writer::Writer;
-
-/// The greatest number of requests that may wait for a replica's thread. Beyond, they are refused at once.
-const MAIL_MAX: usize = 65_536;
 
 /// The replicas of a node.
 pub(crate) struct Host {
@@ -37,90 +37,13 @@ pub(crate) struct Host {
     disk: Arc<dyn Disk>,
     peers: Arc<Peers>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) drain: Drain,
+    pub(crate) forwarder: Forwarder,
     runtime: tokio::runtime::Handle,
     slots: RwLock<BTreeMap<(String, u32), Arc<Slot>>>,
+    /// Told whenever a slot comes, or its stage changes.
+    changed: watch::Sender<()>,
     clients: AtomicU64,
-}
-
-/// A place for one replica.
-pub(crate) struct Slot {
-    group: String,
-    partition: u32,
-    home: Arc<Home>,
-    stage: Mutex<SlotStage>,
-}
-
-enum SlotStage {
-    Blank,
-    Waiting(Identity),
-    Running(Arc<Running>),
-    Failed(Option<MemberId>, Error),
-}
-
-/// A replica that runs.
-pub(crate) struct Running {
-    pub(crate) member: MemberId,
-    driver: Driver,
-}
-
-/// How a slot stands.
-pub(crate) enum Standing {
-    Blank,
-    Waiting(MemberId),
-    Running(Arc<Running>),
-    Failed(Option<MemberId>, Error),
-}
-
-impl Running {
-    /// Sends mail to the replica; false if it is gone, or has too much already.
-    pub(crate) fn mail(&self, mail: Mail) -> bool {
-        self.driver.mailbox.push(mail)
-    }
-
-    /// Whether so much waits that requests must be refused.
-    pub(crate) fn is_overloaded(&self) -> bool {
-        self.driver.mailbox.len() >= MAIL_MAX
-    }
-
-    /// What can be seen without asking the replica's thread.
-    pub(crate) fn glance(&self) -> watch::Receiver<Glance> {
-        self.driver.glance.clone()
-    }
-}
-
-impl Slot {
-    pub(crate) fn group(&self) -> &str {
-        &self.group
-    }
-
-    pub(crate) const fn partition(&self) -> u32 {
-        self.partition
-    }
-
-    pub(crate) const fn home(&self) -> &Arc<Home> {
-        &self.home
-    }
-
-    /// The replica's name in logs.
-    pub(crate) fn name(&self) -> String {
-        format!("{}/{}", self.group, self.partition)
-    }
-
-    pub(crate) fn standing(&self) -> Standing {
-        match &*self.stage.lock().unwrap_or_else(PoisonError::into_inner) {
-            SlotStage::Blank => Standing::Blank,
-            SlotStage::Waiting(identity) => Standing::Waiting(identity.member),
-            SlotStage::Running(running) => match running.glance().borrow().failed.clone() {
-                Some(error) => Standing::Failed(Some(running.member), error),
-                None => Standing::Running(running.clone()),
-            },
-            SlotStage::Failed(member, error) => Standing::Failed(*member, error.clone()),
-        }
-    }
-
-    fn set(&self, stage: SlotStage) {
-        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
-    }
 }
 
 impl Host {
@@ -131,8 +54,18 @@ impl Host {
         metrics: Arc<Metrics>,
         runtime: tokio::runtime::Handle,
     ) -> Self {
-        let slots = RwLock::new(BTreeMap::new());
-        Self { config, disk, peers, metrics, runtime, slots, clients: AtomicU64::new(1) }
+        Self {
+            config,
+            disk,
+            peers,
+            metrics,
+            drain: Drain::default(),
+            forwarder: Forwarder::default(),
+            runtime,
+            slots: RwLock::new(BTreeMap::new()),
+            changed: watch::Sender::new(()),
+            clients: AtomicU64::new(1),
+        }
     }
 
     /// What the node was told.
@@ -143,6 +76,17 @@ impl Host {
     /// A name for a client, never given before.
     pub(crate) fn next_client(&self) -> ClientId {
         self.clients.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Why this node is not in full service; nothing if it is.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let draining = self.drain.has_begun().then(|| "the node is shutting down".to_owned());
+        draining.into_iter().chain(self.slots().iter().filter_map(|slot| slot.problem())).collect()
+    }
+
+    /// Told when a slot comes, or its stage changes.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// All slots, in the order of group and partition.
@@ -196,15 +140,14 @@ impl Host {
         }
         let dir = self.replicas_dir().join(namespace).join(name).join(partition.to_string());
         let home = Arc::new(Home::new(self.disk.clone(), dir, self.config.wal_segment_bytes));
-        let slot =
-            Arc::new(Slot { group: group.to_owned(), partition, home, stage: Mutex::new(SlotStage::Blank) });
+        let slot = Arc::new(Slot::new(group.to_owned(), partition, home, self.changed.clone()));
         self.open(&slot);
         slots.insert(key, slot.clone());
         Ok(slot)
     }
 
     fn open(self: &Arc<Self>, slot: &Arc<Slot>) {
-        let opened = match slot.home.identity() {
+        let opened = match slot.home().identity() {
             Ok(None) => return,
             Ok(Some(identity)) if identity.stage == Stage::Waiting => {
                 return slot.set(SlotStage::Waiting(identity));
@@ -222,15 +165,16 @@ impl Host {
     }
 
     /// Starts a replica that holds data.
-    fn start(self: &Arc<Self>, slot: &Arc<Slot>, identity: &Identity) -> Result<(), Error> {
-        if (identity.group.as_str(), identity.partition.get()) != (slot.group.as_str(), slot.partition) {
+    pub(crate) fn start(self: &Arc<Self>, slot: &Arc<Slot>, identity: &Identity) -> Result<(), Error> {
+        if (identity.group.as_str(), identity.partition.get()) != (slot.group(), slot.partition()) {
             let message = format!(
                 "the directory holds a replica of {} partition {}: it was moved here",
                 identity.group, identity.partition
             );
             return Err(Error::new(ErrorCode::Corrupt, message));
         }
-        let opened = slot.home.open(identity).map_err(Error::from)?;
+        let opened = slot.home().open(identity).map_err(Error::from)?;
+        let slots = opened.machine.configuration().placement.slots.clone();
         let now = SystemClock.now();
         let protocol = Raft::new(now, identity.member, self.config.raft.clone(), opened.start)
             .map_err(|refused| Error::new(ErrorCode::Corrupt, refused.to_string()))?;
@@ -243,13 +187,13 @@ impl Host {
             opened.snapshot,
             opened.snapshot_bytes,
         );
-        let metrics = Arc::new(self.metrics.replica(&slot.group, slot.partition));
+        let metrics = Arc::new(self.metrics.replica(slot.group(), slot.partition()));
         let mailbox = Arc::new(Mailbox::default());
         let surroundings = Surroundings {
             name: slot.name(),
-            group: group_hash(&slot.group),
-            partition: slot.partition,
-            home: slot.home.clone(),
+            group: group_hash(slot.group()),
+            partition: slot.partition(),
+            home: slot.home().clone(),
             peers: self.peers.clone(),
             metrics: metrics.clone(),
             runtime: self.runtime.clone(),
@@ -258,7 +202,7 @@ impl Host {
             |error: std::io::Error| Error::new(ErrorCode::ResourceExhausted, format!("no thread: {error}"));
         let writer = Writer::start(&slot.name(), opened.wal, mailbox.clone(), metrics).map_err(no_thread)?;
         let driver = Driver::start(mailbox, replica, writer, surroundings).map_err(no_thread)?;
-        slot.set(SlotStage::Running(Arc::new(Running { member: identity.member, driver })));
+        slot.set(SlotStage::Running(Arc::new(Running::new(identity.member, slots, driver))));
         tracing::info!(replica = slot.name(), member = %identity.member, "replica started");
         Ok(())
     }
@@ -269,7 +213,9 @@ impl Host {
         let group = self.resolve(group)?;
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         let Some(slot) = slots.get(&(group.clone(), partition)) else {
-            let message = format!("partition {partition} of group \"{group}\" is not hosted on this node");
+            let message = format!(
+                "partition {partition} of group \"{group}\" is not hosted on this node: ask the controller where it is"
+            );
             return Err(Error::new(ErrorCode::WrongPartition, message));
         };
         match slot.standing() {
@@ -283,6 +229,23 @@ impl Host {
                     .within(error))
             }
         }
+    }
+
+    /// Which partition of a group holds which key. `group` is a full name.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unavailable`] when no replica of the group runs here.
+    pub(crate) fn placement(&self, group: &str) -> Result<SlotTable, Error> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let of_group = slots.range((group.to_owned(), 0)..=(group.to_owned(), u32::MAX));
+        let mut placements = of_group.filter_map(|(_, slot)| match slot.standing() {
+            Standing::Running(running) => Some(running.slots.clone()),
+            _ => None,
+        });
+        placements.next().ok_or_else(|| {
+            let message = format!("no replica of group \"{group}\" runs on this node: ask another one");
+            Error::new(ErrorCode::Unavailable, message)
+        })
     }
 
     /// The full name of a group that is hosted here.
@@ -308,6 +271,7 @@ impl Host {
     /// Gives a blank replica an identity; tells who lives there and whether it holds data.
     pub(crate) fn prepare(self: &Arc<Self>, group: &str, partition: u32) -> Result<(MemberId, bool), Error> {
         let slot = self.slot(group, partition)?;
+        let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
         match slot.standing() {
             Standing::Running(running) => Ok((running.member, true)),
             Standing::Waiting(member) => Ok((member, false)),
@@ -315,7 +279,8 @@ impl Host {
                 Err(error.within("the replica has failed, wipe its directory first"))
             }
             Standing::Blank => {
-                let prepared = slot.home.prepare(group, partition, &mut SystemRandom).map_err(Error::from)?;
+                let prepared =
+                    slot.home().prepare(group, partition, &mut SystemRandom).map_err(Error::from)?;
                 let member = prepared.member;
                 slot.set(SlotStage::Waiting(prepared));
                 tracing::info!(replica = slot.name(), %member, "replica prepared");
@@ -328,30 +293,27 @@ impl Host {
     pub(crate) fn bootstrap(self: &Arc<Self>, genesis: &Genesis) -> Result<(), Error> {
         let configuration = &genesis.configuration;
         let slot = self.slot(&configuration.group, configuration.placement.partition.get())?;
-        let identity = self.waiting(&slot)?;
-        if !genesis.members.iter().any(|member| member.id == identity.member.get()) {
+        let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_listed = |id: MemberId| genesis.members.iter().any(|member| member.id == id.get());
+        // An id is drawn once: who has it and data has them from the others, who were faster, or from an earlier call.
+        if let Standing::Running(running) = slot.standing()
+            && is_listed(running.member)
+        {
+            return Ok(());
+        }
+        let identity = slot.waiting()?;
+        if !is_listed(identity.member) {
             let message = format!("the replica here is member {}, who is not in the list", identity.member);
             return Err(Error::new(ErrorCode::Conflict, message));
         }
-        slot.home.bootstrap(&identity, genesis, &mut SystemRandom).map_err(Error::from)?;
+        slot.home().bootstrap(&identity, genesis, &mut SystemRandom).map_err(Error::from)?;
         self.start(&slot, &identity)
     }
 
-    fn waiting(&self, slot: &Slot) -> Result<Identity, Error> {
-        match &*slot.stage.lock().unwrap_or_else(PoisonError::into_inner) {
-            SlotStage::Waiting(identity) => Ok(identity.clone()),
-            SlotStage::Blank => Err(Error::new(ErrorCode::Conflict, "the replica is not prepared yet")),
-            SlotStage::Running(_) => {
-                Err(Error::new(ErrorCode::AlreadyExists, "the replica holds data already"))
-            }
-            SlotStage::Failed(_, error) => Err(error.clone()),
-        }
-    }
-
-    /// A message from another node.
+    /// A message from another node. An offer of a snapshot is none: it comes with the snapshot.
     pub(crate) fn deliver(&self, message: Message, speaker: Option<&Address>) {
         let Ok(slot) = self.addressee(&message) else { return };
-        let to = message.to;
+        let (to, bytes) = (message.to, message.encoded_len());
         let message = match wire::message_from_wire(message) {
             Ok(message) => message,
             Err(error) => {
@@ -359,9 +321,16 @@ impl Host {
                 return;
             }
         };
+        let AnyMessage::Raft(raft) = &message;
+        if raft.snapshot.is_some() {
+            tracing::debug!(replica = slot.name(), "offer of a snapshot without the snapshot dropped");
+            return;
+        }
         match slot.standing() {
             Standing::Running(running) if running.member.get() == to => {
-                running.mail(Mail::Input(Input::Message(message)));
+                if !running.tell(message, speaker.cloned(), bytes) {
+                    self.metrics.peer_message_lost();
+                }
             }
             Standing::Waiting(member) if member.get() == to => self.answer_blank(&slot, message, speaker),
             _ => tracing::debug!(replica = slot.name(), to, "message for another incarnation dropped"),
@@ -373,8 +342,8 @@ impl Host {
         let AnyMessage::Raft(raft) = message;
         if let (Some(speaker), Some(answer)) = (speaker, raft::answer_without_log(&raft)) {
             let mut answer = wire::message_to_wire(AnyMessage::Raft(answer));
-            answer.group = group_hash(&slot.group);
-            answer.partition = slot.partition;
+            answer.group = group_hash(slot.group());
+            answer.partition = slot.partition();
             self.peers.send(speaker, answer);
         }
     }
@@ -383,7 +352,7 @@ impl Host {
     pub(crate) fn addressee(&self, message: &Message) -> Result<Arc<Slot>, Error> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         let fits = |slot: &&Arc<Slot>| {
-            slot.partition == message.partition && group_hash(&slot.group) == message.group
+            slot.partition() == message.partition && group_hash(slot.group()) == message.group
         };
         slots.values().find(fits).cloned().ok_or_else(|| {
             Error::new(
@@ -391,30 +360,6 @@ impl Host {
                 format!("partition {} is not hosted on this node", message.partition),
             )
         })
-    }
-
-    /// Takes over a snapshot that is durable in the slot's home.
-    pub(crate) fn install(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
-        file: &SnapshotFile,
-        metadata: &SnapshotMetadata,
-        message: AnyMessage,
-    ) -> Result<(), Error> {
-        match slot.standing() {
-            Standing::Running(running) => {
-                let (store, history) = slot.home.load(file).map_err(Error::from)?;
-                let store = Box::new(store);
-                let input = Input::SnapshotReceived { message, store, history, bytes: file.bytes };
-                running.mail(Mail::Input(input));
-                Ok(())
-            }
-            _ => {
-                let identity = self.waiting(slot)?;
-                slot.home.join(&identity, metadata, &mut SystemRandom).map_err(Error::from)?;
-                self.start(slot, &identity)
-            }
-        }
     }
 
     /// Tells all replicas that a node seems to be gone.
@@ -431,7 +376,7 @@ impl Host {
         let slots = std::mem::take(&mut *self.slots.write().unwrap_or_else(PoisonError::into_inner));
         for slot in slots.into_values() {
             if let Standing::Running(running) = slot.standing() {
-                running.driver.stop();
+                running.stop();
             }
             slot.set(SlotStage::Blank);
         }

@@ -20,8 +20,10 @@
 //!
 //! What must not go here: anything that decides about data. That is the replica's, where the simulator can see it.
 
+mod accept;
 mod clock;
 mod config;
+mod drain;
 mod driver;
 mod home;
 mod host;
@@ -30,10 +32,12 @@ mod log;
 mod mailbox;
 mod metrics;
 mod node;
+mod offers;
 mod outbox;
 mod peers;
 mod scans;
 mod service;
+mod slot;
 mod snapshots;
 mod writer;
 

@@ -82,6 +82,11 @@ impl LogWriter {
         }
     }
 
+    /// The size of the log on disk.
+    pub fn size_bytes(&self) -> u64 {
+        self.wal.size_bytes()
+    }
+
     /// Seals the log if anything was written since the last time. To be called when there is nothing to write.
     ///
     /// # Errors

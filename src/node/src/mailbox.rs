@@ -13,6 +13,8 @@ pub(crate) struct Mailbox<T> {
 #[derive(Debug)]
 struct State<T> {
     mail: Vec<T>,
+    /// What the mail weighs, as far as it was weighed.
+    bytes: usize,
     /// The owner sleeps and must be woken.
     asleep: bool,
     closed: bool,
@@ -20,7 +22,7 @@ struct State<T> {
 
 impl<T> Default for Mailbox<T> {
     fn default() -> Self {
-        let state = State { mail: Vec::new(), asleep: false, closed: false };
+        let state = State { mail: Vec::new(), bytes: 0, asleep: false, closed: false };
         Self { state: Mutex::new(state), arrived: Condvar::new() }
     }
 }
@@ -28,11 +30,17 @@ impl<T> Default for Mailbox<T> {
 impl<T> Mailbox<T> {
     /// Puts something in. False if nobody will ever take it out.
     pub(crate) fn push(&self, item: T) -> bool {
+        self.push_weighed(item, 0)
+    }
+
+    /// Puts something large in; the same otherwise.
+    pub(crate) fn push_weighed(&self, item: T, bytes: usize) -> bool {
         let mut state = self.lock();
         if state.closed {
             return false;
         }
         state.mail.push(item);
+        state.bytes += bytes;
         if std::mem::take(&mut state.asleep) {
             drop(state);
             self.arrived.notify_one();
@@ -58,6 +66,7 @@ impl<T> Mailbox<T> {
             state.asleep = false;
         }
         std::mem::swap(&mut state.mail, into);
+        state.bytes = 0;
     }
 
     /// Takes nothing in any more, and wakes the owner.
@@ -74,9 +83,10 @@ impl<T> Mailbox<T> {
         self.lock().closed
     }
 
-    /// How much waits.
-    pub(crate) fn len(&self) -> usize {
-        self.lock().mail.len()
+    /// How much waits: items, and the bytes of those that were weighed.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.mail.len(), state.bytes)
     }
 
     /// Whoever panicked while holding the lock left a queue behind, which is whole at any moment.
@@ -118,5 +128,16 @@ mod tests {
         mailbox.close();
         owner.join().unwrap();
         assert!(!mailbox.push(1));
+    }
+
+    #[test]
+    fn what_waits_is_weighed() {
+        let mailbox = Mailbox::default();
+        for bytes in [100, 20, 3] {
+            mailbox.push_weighed("letter", bytes);
+        }
+        assert_eq!(mailbox.load(), (3, 123));
+        mailbox.take(&mut Vec::new(), None);
+        assert_eq!(mailbox.load(), (0, 0));
     }
 }

@@ -4,30 +4,46 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use synod_proto::DESCRIPTORS;
 use synod_proto::admin::v1::admin_server::AdminServer;
+use synod_proto::counter::v1::counter_server::CounterServer;
+use synod_proto::election::v1::election_server::ElectionServer;
+use synod_proto::lock::v1::lock_server::LockServer;
+use synod_proto::map::v1::map_server::MapServer;
 use synod_proto::peer::v1::Hello;
 use synod_proto::peer::v1::peer_server::PeerServer;
 use synod_proto::session::v1::session_server::SessionServer;
+use synod_proto::set::v1::set_server::SetServer;
+use synod_proto::value::v1::value_server::ValueServer;
 use synod_protocol::Role;
 use synod_replica::Admin as Command;
 use synod_storage::disk::{DirLock, Disk, RealDisk};
 use synod_types::{Error, ErrorCode};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::Server;
-use tonic::transport::server::Router;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_reflection::server as reflection;
 
+use crate::accept::{Acceptor, room_for_connections};
 use crate::config::{Config, ListenError};
-use crate::host::{Host, Standing};
+use crate::driver::Mail;
+use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::peers::{MESSAGE_BYTES_MAX, Peers};
-use crate::service::{AdminService, PeerService, SessionService, ask};
+use crate::service::{AdminService, PeerService, SessionService, UnaryService, ask, health};
+use crate::slot::Standing;
 
 /// The greatest frame of a client: a greatest request with room for what comes with it in one frame.
 const FRAME_BYTES_MAX: usize = 8 << 20;
+
+/// The most connections of clients, of other nodes, and for metrics; fewer where the system allows fewer files.
+const CLIENTS_MAX: usize = 16_384;
+const NODES_MAX: usize = 4_096;
+const SCRAPERS_MAX: usize = 1_024;
 
 /// How long a node that goes down waits for others to take over what it leads.
 const HAND_OVER: Duration = Duration::from_secs(5);
@@ -91,18 +107,27 @@ impl Node {
         };
         let (lost, mut lost_nodes) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Handle::current();
-        let links = Arc::new(Peers::new(hello, runtime.clone(), lost));
         let counters = Arc::new(Metrics::new(&config.name, env!("CARGO_PKG_VERSION")));
+        let links = Arc::new(Peers::new(hello, runtime.clone(), lost, counters.clone()));
         let host = Arc::new(Host::new(config, disk, links, counters, runtime));
         let dir = host.config().data_dir.display().to_string();
         host.start_all().map_err(|source| StartError::Data { dir, source })?;
 
         let (shutdown, ending) = watch::channel(false);
         let mut servers = JoinSet::new();
-        serve(&mut servers, client_router(&host), clients, ending.clone());
-        serve(&mut servers, peer_router(&host, ending.clone()), peers, ending.clone());
+        let room = room_for_connections();
+        let accept = |listener, port, max: usize| {
+            Acceptor::new(listener, max.min(room / 3), host.metrics.connections(port))
+        };
+        let (health, reporting) = health(host.clone()).await;
+        servers.spawn(reporting);
+        let routes = client_routes(&host, health);
+        serve(&mut servers, routes, accept(clients, "clients", CLIENTS_MAX), ending.clone());
+        let routes = peer_routes(&host, ending.clone());
+        serve(&mut servers, routes, accept(peers, "nodes", NODES_MAX), ending.clone());
         if let Some(metrics) = metrics {
-            servers.spawn(crate::http::serve(host.clone(), metrics, ending));
+            let acceptor = accept(metrics, "metrics", SCRAPERS_MAX);
+            servers.spawn(crate::http::serve(host.clone(), acceptor, ending));
         }
         let told = host.clone();
         servers.spawn(async move {
@@ -129,10 +154,13 @@ impl Node {
         self.metrics_address
     }
 
-    /// Goes down in order: hands over what it leads, finishes what is under way, closes the logs. Takes at most some
-    /// seconds.
+    /// Goes down in order: takes no new calls, hands over what it leads, finishes what is under way, closes the logs.
+    /// Takes at most some seconds.
     pub async fn stop(mut self) {
+        self.host.drain.hand_over();
         self.hand_over().await;
+        self.host.drain.close();
+        self.finish_requests().await;
         // The servers may have gone already.
         let _ = self.shutdown.send(true);
         let host = self.host.clone();
@@ -145,6 +173,17 @@ impl Node {
             self.servers.shutdown().await;
         }
         tracing::info!(node = self.host.config().name, "node stopped");
+    }
+
+    /// Lets every replica answer the requests that it was passed before the node closed.
+    async fn finish_requests(&self) {
+        for slot in self.host.slots() {
+            let Standing::Running(running) = slot.standing() else { continue };
+            let (answer, answered) = oneshot::channel();
+            running.mail(Mail::Status(answer));
+            // One that does not answer finishes nothing.
+            let _ = timeout(DRAIN, answered).await;
+        }
     }
 
     /// Makes others lead what this node leads.
@@ -179,7 +218,6 @@ fn bound(listener: &TcpListener) -> SocketAddr {
 
 fn server() -> Server {
     Server::builder()
-        .tcp_nodelay(true)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(16 << 20)
         .max_concurrent_streams(4_096)
@@ -187,31 +225,49 @@ fn server() -> Server {
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
 }
 
-fn client_router(host: &Arc<Host>) -> Router {
+fn client_routes(
+    host: &Arc<Host>,
+    health: HealthServer<impl tonic_health::pb::health_server::Health>,
+) -> Routes {
     let session =
         SessionServer::new(SessionService { host: host.clone() }).max_decoding_message_size(FRAME_BYTES_MAX);
-    let admin = AdminServer::new(AdminService { host: host.clone() });
-    server().add_service(session).add_service(admin)
+    let unary = UnaryService::new(host);
+    let mut routes = RoutesBuilder::default();
+    routes
+        .add_service(session)
+        .add_service(AdminServer::new(AdminService { host: host.clone() }))
+        .add_service(CounterServer::new(unary.clone()))
+        .add_service(ValueServer::new(unary.clone()))
+        .add_service(MapServer::new(unary.clone()))
+        .add_service(SetServer::new(unary.clone()))
+        .add_service(LockServer::new(unary.clone()))
+        .add_service(ElectionServer::new(unary))
+        .add_service(health);
+    let reflection = || {
+        reflection::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => drop(routes.add_service(v1).add_service(v1alpha)),
+        _ => tracing::error!("no reflection: the descriptors of the services cannot be read"),
+    }
+    routes.routes()
 }
 
-fn peer_router(host: &Arc<Host>, ending: watch::Receiver<bool>) -> Router {
+fn peer_routes(host: &Arc<Host>, ending: watch::Receiver<bool>) -> Routes {
     let peer = PeerServer::new(PeerService { host: host.clone(), ending })
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
-    server().add_service(peer)
+    Routes::new(peer)
 }
 
-fn serve(
-    servers: &mut JoinSet<()>,
-    router: Router,
-    listener: TcpListener,
-    mut ending: watch::Receiver<bool>,
-) {
+fn serve(servers: &mut JoinSet<()>, routes: Routes, acceptor: Acceptor, mut ending: watch::Receiver<bool>) {
     let end = async move {
         let _ = ending.wait_for(|ending| *ending).await;
     };
     servers.spawn(async move {
-        let incoming = TcpListenerStream::new(listener);
-        if let Err(error) = router.serve_with_incoming_shutdown(incoming, end).await {
+        let served = server().add_routes(routes).serve_with_incoming_shutdown(acceptor.into_stream(), end);
+        if let Err(error) = served.await {
             tracing::error!(%error, "a server stopped");
         }
     });

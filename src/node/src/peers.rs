@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use synod_proto::peer::v1::peer_client::PeerClient;
@@ -14,6 +14,8 @@ use synod_proto::peer::v1::{Frame, Hello, Message};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
+
+use crate::metrics::Metrics;
 
 /// The host:port of a node.
 pub(crate) type Address = Arc<str>;
@@ -28,17 +30,29 @@ const FRAME_MESSAGES: usize = 256;
 /// The greatest message, which is a log entry of the greatest batch with room to spare.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
+/// The most nodes that are spoken to. Beyond, messages are lost: addresses come from whoever connects.
+const LINKS_MAX: usize = 1_024;
+
+/// A node that cannot be reached is given up when nobody had anything to tell it for this long.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+/// Messages that have waited longer than this for a connection are not worth sending any more.
+const FRESH: Duration = Duration::from_millis(200);
+
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_millis(1_000);
+
+type Queues = Mutex<BTreeMap<Address, mpsc::Sender<Message>>>;
 
 /// The connections of this node to others.
 pub(crate) struct Peers {
     hello: Hello,
     runtime: tokio::runtime::Handle,
-    links: Mutex<BTreeMap<Address, mpsc::Sender<Message>>>,
+    queues: Arc<Queues>,
     /// Told the address of every node that seems to be gone.
     lost: mpsc::UnboundedSender<Address>,
+    metrics: Arc<Metrics>,
 }
 
 impl Peers {
@@ -46,22 +60,38 @@ impl Peers {
         hello: Hello,
         runtime: tokio::runtime::Handle,
         lost: mpsc::UnboundedSender<Address>,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        Self { hello, runtime, links: Mutex::new(BTreeMap::new()), lost }
+        Self { hello, runtime, queues: Arc::default(), lost, metrics }
     }
 
     /// Sends a message, or loses it.
     pub(crate) fn send(&self, address: &Address, message: Message) {
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let link = links.entry(address.clone()).or_insert_with(|| self.open(address.clone()));
-        if link.try_send(message).is_err() {
-            tracing::debug!(%address, "message to a node lost: its queue is full");
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = match queues.get(address) {
+            Some(queue) => queue.try_send(message).is_ok(),
+            None if queues.len() >= LINKS_MAX => false,
+            None => {
+                let queue = self.open(address.clone());
+                let sent = queue.try_send(message).is_ok();
+                queues.insert(address.clone(), queue);
+                sent
+            }
+        };
+        if !sent {
+            self.metrics.peer_message_lost();
         }
     }
 
     fn open(&self, address: Address) -> mpsc::Sender<Message> {
         let (queue, messages) = mpsc::channel(QUEUE_MESSAGES);
-        let link = Link { hello: self.hello.clone(), address, lost: self.lost.clone() };
+        let link = Link {
+            hello: self.hello.clone(),
+            address,
+            queues: self.queues.clone(),
+            lost: self.lost.clone(),
+            metrics: self.metrics.clone(),
+        };
         self.runtime.spawn(link.run(messages));
         queue
     }
@@ -89,36 +119,59 @@ pub(crate) fn client(channel: Channel) -> PeerClient<Channel> {
 struct Link {
     hello: Hello,
     address: Address,
+    queues: Arc<Queues>,
     lost: mpsc::UnboundedSender<Address>,
+    metrics: Arc<Metrics>,
 }
 
 impl Link {
     /// Keeps a connection up for as long as there is somebody who may send over it.
     async fn run(self, mut messages: mpsc::Receiver<Message>) {
         let mut backoff = BACKOFF_MIN;
+        let (mut last_wanted, mut emptied) = (Instant::now(), Instant::now());
         loop {
             match connect(&self.address).await {
                 Ok(channel) => {
                     backoff = BACKOFF_MIN;
-                    // What waited so long is old.
-                    while messages.try_recv().is_ok() {}
-                    if self.carry(channel, &mut messages).await.is_none() {
+                    if emptied.elapsed() > FRESH {
+                        while messages.try_recv().is_ok() {}
+                    }
+                    self.metrics.link_up();
+                    let broken = self.carry(channel, &mut messages).await;
+                    self.metrics.link_down();
+                    if broken.is_none() {
                         return;
                     }
+                    (last_wanted, emptied) = (Instant::now(), Instant::now());
                     tracing::debug!(address = %self.address, "connection to a node broken");
                 }
                 Err(error) => {
                     tracing::debug!(address = %self.address, %error, "no connection to a node");
+                    while messages.try_recv().is_ok() {
+                        last_wanted = Instant::now();
+                    }
+                    emptied = Instant::now();
                 }
             }
+            self.metrics.link_lost();
             // Nobody listens when the node is shutting down.
             let _ = self.lost.send(self.address.clone());
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
-            if messages.is_closed() {
+            if messages.is_closed() || (last_wanted.elapsed() > GIVE_UP && self.close(&mut messages)) {
                 return;
             }
         }
+    }
+
+    /// Gives the node up, unless there is something to tell it now.
+    fn close(&self, messages: &mut mpsc::Receiver<Message>) -> bool {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_idle = messages.is_empty();
+        if is_idle {
+            queues.remove(&self.address);
+        }
+        is_idle
     }
 
     /// Carries messages until the connection breaks. `None` when there will be no more messages.

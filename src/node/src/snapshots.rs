@@ -1,22 +1,22 @@
-//! Snapshots in the background: saved on a thread of their own, streamed to other nodes and from them.
+//! Snapshots in the background: saved on a thread of their own, and streamed to other nodes.
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use bytes::Bytes;
 use synod_proto::peer::v1::{Message, SnapshotChunk};
 use synod_protocol::{Message as AnyMessage, SnapshotMetadata};
 use synod_replica::{Input, SnapshotJob, wire};
-use synod_storage::snapshot::{SnapshotFile, SnapshotId, SnapshotReader};
+use synod_storage::snapshot::{SnapshotId, SnapshotReader};
 use synod_types::{Error, ErrorCode, MemberId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 
 use crate::driver::{Mail, Surroundings};
 use crate::home::{Home, HomeError};
-use crate::host::{Host, Slot};
 use crate::mailbox::Mailbox;
+use crate::metrics::Transfer;
 use crate::peers::{self, Address};
 
 const CHUNK_BYTES: u32 = 512 << 10;
@@ -27,10 +27,12 @@ pub(crate) fn save(surroundings: Arc<Surroundings>, mailbox: Arc<Mailbox<Mail>>,
     let (failed, report) = (metadata.clone(), mailbox.clone());
     let name = format!("snapshot {}", surroundings.name);
     let work = move || {
+        let begin = Instant::now();
         let saved = surroundings.home.save_snapshot(job, thread::yield_now).map_err(|error| {
             tracing::error!(replica = surroundings.name, %error, "a snapshot could not be saved");
             Error::new(ErrorCode::ResourceExhausted, error.to_string())
         });
+        surroundings.metrics.snapshot(Transfer::Save, begin.elapsed(), saved.is_ok());
         mailbox.push(Mail::Input(Input::SnapshotSaved(metadata, saved)));
     };
     if let Err(error) = thread::Builder::new().name(name).spawn(work) {
@@ -49,7 +51,9 @@ pub(crate) fn send(
 ) {
     let runtime = surroundings.runtime.clone();
     runtime.spawn(async move {
+        let begin = Instant::now();
         let sent = stream(&surroundings.home, &address, message).await;
+        surroundings.metrics.snapshot(Transfer::Send, begin.elapsed(), sent.is_ok());
         match &sent {
             Ok(()) => tracing::info!(replica = surroundings.name, member = %to, "snapshot sent"),
             Err(error) => {
@@ -95,61 +99,12 @@ async fn read_chunk(reader: &SnapshotReader, offset: u64) -> Result<Bytes, Error
 }
 
 /// Which snapshot a message offers.
-fn snapshot_of(message: &Message) -> Result<SnapshotId, Error> {
+pub(crate) fn snapshot_of(message: &Message) -> Result<SnapshotId, Error> {
     let metadata = offered(message)?;
     Ok(SnapshotId { index: metadata.index, term: metadata.term })
 }
 
-fn offered(message: &Message) -> Result<SnapshotMetadata, Error> {
+pub(crate) fn offered(message: &Message) -> Result<SnapshotMetadata, Error> {
     let AnyMessage::Raft(raft) = wire::message_from_wire(message.clone())?;
     raft.snapshot.ok_or_else(|| Error::new(ErrorCode::Invalid, "the message offers no snapshot"))
-}
-
-/// Receives a snapshot for a replica, makes it durable, checks it, and hands it to the replica.
-pub(crate) async fn receive(
-    host: &Arc<Host>,
-    slot: Arc<Slot>,
-    first: SnapshotChunk,
-    mut chunks: Streaming<SnapshotChunk>,
-) -> Result<(), Error> {
-    let message = first.message.unwrap_or_default();
-    let metadata = offered(&message)?;
-    let id = snapshot_of(&message)?;
-    let file = download(&slot, id, first.total_bytes, first.data, &mut chunks).await?;
-    tracing::info!(replica = %slot.name(), log_index = %metadata.index, bytes = file.bytes, "snapshot received");
-    let (host, message) = (host.clone(), wire::message_from_wire(message)?);
-    let installing = tokio::task::spawn_blocking(move || host.install(&slot, &file, &metadata, message));
-    installing
-        .await
-        .unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "the snapshot could not be installed")))
-}
-
-async fn download(
-    slot: &Slot,
-    id: SnapshotId,
-    total_bytes: u64,
-    first: Bytes,
-    chunks: &mut Streaming<SnapshotChunk>,
-) -> Result<SnapshotFile, Error> {
-    let refused = |error: synod_storage::snapshot::SnapshotError| Error::from(HomeError::from(error));
-    let store = slot.home().snapshots().map_err(Error::from)?;
-    let mut receiver = store.receiver(id, total_bytes).map_err(refused)?;
-    let mut data = first;
-    loop {
-        receiver = tokio::task::spawn_blocking(move || {
-            receiver.append(receiver.received_bytes(), &data).map(|()| receiver)
-        })
-        .await
-        .map_err(|_| Error::new(ErrorCode::Internal, "the snapshot could not be written"))?
-        .map_err(refused)?;
-        match chunks.message().await {
-            Ok(Some(chunk)) => data = chunk.data,
-            Ok(None) => break,
-            Err(status) => return Err(Error::new(ErrorCode::Unavailable, status.message().to_owned())),
-        }
-    }
-    tokio::task::spawn_blocking(move || receiver.finish())
-        .await
-        .map_err(|_| Error::new(ErrorCode::Internal, "the snapshot could not be completed"))?
-        .map_err(refused)
 }

@@ -96,6 +96,7 @@ impl Work {
         let begin = Instant::now();
         let durable = self.log.sync()?;
         self.metrics.synced(begin.elapsed());
+        self.metrics.log_bytes(self.log.size_bytes());
         if let Some(token) = durable {
             self.driver.push(Mail::Input(Input::Persisted(token)));
         }

@@ -20,8 +20,9 @@ use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 use crate::driver::Mail;
-use crate::host::{Host, Running, Slot, Standing};
+use crate::host::Host;
 use crate::service::status;
+use crate::slot::{Running, Slot, Standing};
 
 /// How long an operator waits for a change to be committed.
 const PATIENCE: Duration = Duration::from_secs(30);

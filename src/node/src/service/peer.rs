@@ -5,14 +5,13 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use synod_proto::peer::v1::peer_server::Peer;
 use synod_proto::peer::v1::{Frame, FrameResponse, InstallSnapshotResponse, SnapshotChunk};
-use synod_types::{Error, ErrorCode};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::host::Host;
+use crate::offers;
 use crate::peers::Address;
 use crate::service::status;
-use crate::snapshots;
 
 /// The peer service of a node.
 pub(crate) struct PeerService {
@@ -59,12 +58,7 @@ impl Peer for PeerService {
     ) -> Result<Response<InstallSnapshotResponse>, Status> {
         let mut chunks = request.into_inner();
         let first = chunks.next().await.transpose()?.unwrap_or_default();
-        let Some(message) = &first.message else {
-            let text = "the first chunk of a snapshot must carry the message that it belongs to";
-            return Err(status(Error::new(ErrorCode::Invalid, text)));
-        };
-        let slot = self.host.addressee(message).map_err(status)?;
-        snapshots::receive(&self.host, slot, first, chunks).await.map_err(status)?;
+        offers::receive(&self.host, first, chunks).await.map_err(status)?;
         Ok(Response::new(InstallSnapshotResponse {}))
     }
 }

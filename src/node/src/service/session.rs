@@ -11,16 +11,17 @@ use synod_proto::session::v1::{
     ClientFrame, Close, CloseRequest, CloseResponse, Hello, KeepAlive, KeepAliveRequest, KeepAliveResponse,
     Open, OpenRequest, OpenResponse, Reply, ServerFrame, reply, request,
 };
-use synod_replica::{ClientId, Input};
+use synod_replica::{ClientId, Input, Tag};
 use synod_types::{Error, ErrorCode};
 use tokio::sync::Notify;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::driver::Mail;
-use crate::host::{Host, Running};
+use crate::host::Host;
 use crate::outbox::{Outbox, Outgoing, Outlet, outbox};
-use crate::service::caller::Caller;
+use crate::service::caller::{Caller, Repeat};
 use crate::service::status;
+use crate::slot::Running;
 
 /// How many requests of one stream may be unanswered. Beyond, the stream is not read, which the client notices as
 /// flow control.
@@ -39,6 +40,7 @@ impl Session for SessionService {
         &self,
         request: Request<Streaming<ClientFrame>>,
     ) -> Result<Response<ReplyStream>, Status> {
+        self.host.drain.admit_stream().map_err(status)?;
         let mut frames = request.into_inner();
         let first = frames.next().await.transpose()?.unwrap_or_default();
         let Some(Hello { group, partition, client }) = first.hello else {
@@ -48,7 +50,7 @@ impl Session for SessionService {
         let replica = self.host.running(&group, partition).map_err(status)?;
         tracing::debug!(group, partition, client, "client connected");
         let (sender, outlet) = outbox();
-        let connection = Connection::new(replica, self.host.next_client(), sender);
+        let connection = Connection::new(self.host.clone(), replica, sender);
         let replies = ReplyStream::new(outlet, connection.clone());
         tokio::spawn(async move {
             connection.requests(first.requests).await;
@@ -63,10 +65,11 @@ impl Session for SessionService {
     }
 
     async fn open(&self, request: Request<OpenRequest>) -> Result<Response<OpenResponse>, Status> {
-        let OpenRequest { group, partition, timeout_ms, client } = request.into_inner();
-        let caller = Caller::new(&self.host, &group).map_err(status)?;
+        let (metadata, _, message) = request.into_parts();
+        let OpenRequest { group, partition, timeout_ms, client } = message;
+        let caller = Caller::new(&self.host, &group, &metadata).map_err(status)?;
         let body = request::Body::Open(Open { timeout_ms, client });
-        match caller.call(partition, body).await?.body {
+        match caller.call(partition, body, Repeat::UntilSent).await?.body {
             Some(reply::Body::Opened(opened)) => {
                 Ok(Response::new(OpenResponse { session_id: opened.session_id }))
             }
@@ -78,16 +81,20 @@ impl Session for SessionService {
         &self,
         request: Request<KeepAliveRequest>,
     ) -> Result<Response<KeepAliveResponse>, Status> {
-        let KeepAliveRequest { group, partition, session_id } = request.into_inner();
-        let caller = Caller::new(&self.host, &group).map_err(status)?;
-        caller.call(partition, request::Body::KeepAlive(KeepAlive { session_id })).await?;
+        let (metadata, _, message) = request.into_parts();
+        let KeepAliveRequest { group, partition, session_id } = message;
+        let caller = Caller::new(&self.host, &group, &metadata).map_err(status)?;
+        let body = request::Body::KeepAlive(KeepAlive { session_id });
+        caller.call(partition, body, Repeat::Freely).await?;
         Ok(Response::new(KeepAliveResponse {}))
     }
 
     async fn close(&self, request: Request<CloseRequest>) -> Result<Response<CloseResponse>, Status> {
-        let CloseRequest { group, partition, session_id } = request.into_inner();
-        let caller = Caller::new(&self.host, &group).map_err(status)?;
-        caller.call(partition, request::Body::Close(Close { session_id })).await?;
+        let (metadata, _, message) = request.into_parts();
+        let CloseRequest { group, partition, session_id } = message;
+        let caller = Caller::new(&self.host, &group, &metadata).map_err(status)?;
+        let body = request::Body::Close(Close { session_id });
+        caller.call(partition, body, Repeat::UntilSent).await?;
         Ok(Response::new(CloseResponse {}))
     }
 }
@@ -95,6 +102,7 @@ impl Session for SessionService {
 /// A client's stream, seen from the requests' side.
 #[derive(Clone)]
 struct Connection {
+    host: Arc<Host>,
     replica: Arc<Running>,
     client: ClientId,
     outbox: Outbox,
@@ -110,9 +118,10 @@ struct Flow {
 }
 
 impl Connection {
-    fn new(replica: Arc<Running>, client: ClientId, outbox: Outbox) -> Self {
+    fn new(host: Arc<Host>, replica: Arc<Running>, outbox: Outbox) -> Self {
+        let client = host.next_client();
         replica.mail(Mail::Connect(client, outbox.clone()));
-        Self { replica, client, outbox, flow: Arc::default() }
+        Self { host, replica, client, outbox, flow: Arc::default() }
     }
 
     /// Passes requests on. False when the stream is to end: the replica is gone, or nobody takes the answers.
@@ -121,12 +130,11 @@ impl Connection {
             return true;
         }
         self.flow.unanswered.fetch_add(requests.len(), Ordering::AcqRel);
-        let passed_on = if self.replica.is_overloaded() {
-            self.outbox.send(refusals(&requests))
-        } else {
-            self.replica.mail(Mail::Requests(self.client, requests))
-        };
-        if !passed_on {
+        let tags: Vec<_> = requests.iter().map(|request| request.tag).collect();
+        let admitted = self.host.drain.admit_stream().and_then(|()| self.replica.ask(self.client, requests));
+        if let Err(error) = admitted
+            && !self.outbox.send(refusals(tags, error))
+        {
             return false;
         }
         loop {
@@ -164,16 +172,11 @@ impl Connection {
     }
 }
 
-/// What is answered when more waits for a replica than it could do in good time.
-fn refusals(requests: &[synod_proto::session::v1::Request]) -> Outgoing {
-    let error = Error::new(ErrorCode::ResourceExhausted, "the replica is overloaded: try again later");
+/// What is answered when requests cannot be passed on.
+fn refusals(tags: Vec<Tag>, error: Error) -> Outgoing {
     let body = Some(reply::Body::Error(error.into()));
-    let refuse = |request: &synod_proto::session::v1::Request| Reply {
-        tag: request.tag,
-        index: 0,
-        body: body.clone(),
-    };
-    Outgoing { replies: requests.iter().map(refuse).collect(), deliveries: Vec::new() }
+    let refuse = |tag| Reply { tag, index: 0, body: body.clone() };
+    Outgoing { replies: tags.into_iter().map(refuse).collect(), deliveries: Vec::new() }
 }
 
 /// The answers of a client's stream. Each frame holds all that there is when the transport asks for one.

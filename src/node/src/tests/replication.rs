@@ -1,140 +1,19 @@
-//! Groups of real nodes in one process: real sockets, real disks.
-
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::time::Duration;
+//! A partition's life: birth, replication, an orderly stop, a wiped volume.
 
 use futures::StreamExt as _;
 use prost::Message as _;
-use synod_proto::admin::v1::admin_client::AdminClient;
-use synod_proto::admin::v1::{
-    AddLearnerRequest, BootstrapRequest, Phase, PrepareRequest, PromoteRequest, RemoveRequest, Replica,
-    SnapshotRequest, StatusRequest,
-};
+use synod_proto::admin::v1::{AddLearnerRequest, Phase, PromoteRequest, RemoveRequest, SnapshotRequest};
 use synod_proto::counter::v1::{IncrementRequest, IncrementResponse};
 use synod_proto::primitive::v1::command::Operation;
 use synod_proto::primitive::v1::{Command, Create};
 use synod_proto::session::v1::session_client::SessionClient;
 use synod_proto::session::v1::{ClientFrame, Hello, Propose, Request, ServerFrame, reply, request};
-use synod_proto::types::v1::Member;
-use synod_types::{ErrorCode, PrimitiveId, PrimitiveKind, slot_count};
-use tempfile::TempDir;
+use synod_types::{ErrorCode, PrimitiveId, PrimitiveKind};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Channel;
 
-use crate::{Config, Node};
-
-const GROUP: &str = "default/sample";
-
-/// Nodes with a directory each, which live longer than they do.
-struct Cluster {
-    dir: TempDir,
-    nodes: BTreeMap<usize, Node>,
-    ports: BTreeMap<usize, (SocketAddr, SocketAddr)>,
-}
-
-impl Cluster {
-    async fn new(size: usize) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut cluster = Self { dir, nodes: BTreeMap::new(), ports: BTreeMap::new() };
-        for number in 0..size {
-            cluster.start(number).await;
-        }
-        cluster
-    }
-
-    async fn start(&mut self, number: usize) {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (client_listen, peer_listen) = self.ports.get(&number).copied().unwrap_or((any, any));
-        let config = Config {
-            client_listen,
-            peer_listen,
-            metrics_listen: None,
-            wal_segment_bytes: 1 << 20,
-            ..Config::new(format!("node-{number}"), self.dir.path().join(number.to_string()))
-        };
-        let node = Node::start(config).await.unwrap();
-        self.ports.insert(number, (node.client_address(), node.peer_address()));
-        self.nodes.insert(number, node);
-    }
-
-    async fn channel(&self, number: usize) -> Channel {
-        let address = self.nodes[&number].client_address();
-        Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
-    }
-
-    async fn admin(&self, number: usize) -> AdminClient<Channel> {
-        AdminClient::new(self.channel(number).await)
-    }
-
-    /// Gives the replica on a node an id and says who it is.
-    async fn prepare(&self, number: usize) -> Member {
-        let request = PrepareRequest { group: GROUP.into(), partition: 0 };
-        let prepared = self.admin(number).await.prepare(request).await.unwrap().into_inner();
-        Member {
-            id: prepared.member_id,
-            node: format!("node-{number}"),
-            peer_address: self.nodes[&number].peer_address().to_string(),
-            client_address: self.nodes[&number].client_address().to_string(),
-            role: 0,
-        }
-    }
-
-    async fn bootstrap(&self) {
-        let mut members = Vec::new();
-        for number in self.nodes.keys() {
-            members.push(self.prepare(*number).await);
-        }
-        for number in self.nodes.keys() {
-            let request = BootstrapRequest {
-                group: GROUP.into(),
-                partition: 0,
-                members: members.clone(),
-                partitions: 1,
-                slots: slot_count(1).unwrap(),
-                limits: None,
-                born_ms: 1_700_000_000_000,
-            };
-            self.admin(*number).await.bootstrap(request).await.unwrap();
-        }
-    }
-
-    async fn replica(&self, number: usize) -> Replica {
-        let status = self.admin(number).await.status(StatusRequest {}).await.unwrap().into_inner();
-        status.replicas.into_iter().next().unwrap()
-    }
-
-    /// Waits until a replica is as it should be.
-    async fn until(&self, number: usize, what: &str, fits: impl Fn(&Replica) -> bool) -> Replica {
-        let begin = Instant::now();
-        loop {
-            let replica = self.replica(number).await;
-            if fits(&replica) {
-                return replica;
-            }
-            assert!(begin.elapsed() < Duration::from_secs(20), "{what}: {replica:?}");
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// The node whose replica leads.
-    async fn leader(&self) -> usize {
-        let begin = Instant::now();
-        loop {
-            for number in self.nodes.keys() {
-                let replica = self.replica(*number).await;
-                if replica.leader == replica.member_id && replica.member_id != 0 {
-                    return *number;
-                }
-            }
-            assert!(begin.elapsed() < Duration::from_secs(20), "no leader");
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
+use super::*;
 
 /// A session stream without a session.
 struct Stream {
@@ -192,8 +71,8 @@ fn command(operation: Operation) -> request::Body {
 #[tokio::test]
 async fn three_nodes_replicate_survive_and_replace_a_member() {
     let mut cluster = Cluster::new(3).await;
-    assert_eq!(cluster.admin(0).await.status(StatusRequest {}).await.unwrap().into_inner().replicas, []);
-    cluster.bootstrap().await;
+    assert_eq!(cluster.replicas(0).await, []);
+    cluster.bootstrap(0, 1).await;
     let leader = cluster.leader().await;
     let mut stream = Stream::open(cluster.channel(leader).await).await;
     stream.create().await;
@@ -207,7 +86,7 @@ async fn three_nodes_replicate_survive_and_replace_a_member() {
     assert_eq!(other.increment().await, Err(ErrorCode::NotLeader));
 
     // The leader goes down in order; another one leads at once, and the count goes on.
-    cluster.nodes.remove(&leader).unwrap().stop().await;
+    cluster.stop(leader).await;
     let next = cluster.leader().await;
     let mut stream = Stream::open(cluster.channel(next).await).await;
     assert_eq!(stream.increment().await, Ok(101));
@@ -221,10 +100,10 @@ async fn three_nodes_replicate_survive_and_replace_a_member() {
     // Its volume is wiped: it is nobody now, and joins as a new member by a snapshot.
     let request = SnapshotRequest { group: GROUP.into(), partition: 0 };
     cluster.admin(next).await.snapshot(request).await.unwrap();
-    cluster.nodes.remove(&leader).unwrap().stop().await;
+    cluster.stop(leader).await;
     std::fs::remove_dir_all(cluster.dir.path().join(leader.to_string())).unwrap();
     cluster.start(leader).await;
-    let member = cluster.prepare(leader).await;
+    let member = cluster.prepare(leader, 0).await;
     assert_ne!(member.id, back.member_id);
     let mut admin = cluster.admin(cluster.leader().await).await;
     let (group, partition) = (GROUP.to_owned(), 0);
