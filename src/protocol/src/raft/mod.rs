@@ -19,6 +19,8 @@ mod admission;
 mod change;
 mod election;
 mod lease;
+#[cfg(test)]
+mod lease_model;
 mod log;
 mod message;
 mod options;
