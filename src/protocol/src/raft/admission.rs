@@ -43,7 +43,10 @@ impl Raft {
                 return refuse("is dropped: it is unknown, and the group has a leader");
             }
             MessageType::MsgHeartbeat if self.is_beyond_the_log(message) => {
-                if !is_member || (self.is_leader() && message.term == self.term()) {
+                // A term has one leader.
+                let leads =
+                    message.term > self.term() || self.leader().is_none_or(|leader| leader == message.from);
+                if !is_member || !leads {
                     return refuse("counts on entries that are not here, and is no leader");
                 }
                 return Err(self.has_lost_entries(message));

@@ -241,6 +241,18 @@ fn only_a_member_proves_that_entries_are_lost() {
     // It leads in term 3 itself: there is no other leader of that term to count on anything.
     let mut leader = member(Role::Leader, now);
     assert!(matches!(leader.step(now, beyond(2, 3)), Err(Refused::Invalid(_))));
+    // The same where another one leads.
+    let mut follower = member(Role::Follower, now);
+    let heartbeat = Message {
+        kind: MessageType::MsgHeartbeat as u32,
+        from: id(3),
+        to: id(1),
+        term: Term(2),
+        ..Message::default()
+    };
+    follower.step(now, AnyMessage::Raft(heartbeat)).unwrap();
+    assert!(matches!(follower.step(now, beyond(2, 2)), Err(Refused::Invalid(_))));
+    assert!(matches!(follower.step(now, beyond(3, 2)), Err(Refused::Broken(_))));
 }
 
 #[test]
