@@ -37,8 +37,9 @@ number! {
 }
 
 number! {
-    /// The position of a change in the event history of a partition: 1, 2, 3… A watcher resumes after the
-    /// last position it has seen.
+    /// The position of a change in the event history of a partition. A watcher resumes after the last position
+    /// it has seen. Position 1 is the birth of the partition and the first change has 2, so that 0, which stands
+    /// for "from now on", is never where somebody is.
     Position, u64
 }
 

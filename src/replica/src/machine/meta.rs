@@ -14,6 +14,10 @@ use synod_types::{Index, Limits, LogIndex, LogTime, MemberId, PartitionId, Posit
 use crate::wire::{membership_from_wire, membership_to_wire};
 
 const FORMAT: u8 = 1;
+
+/// Where the history stands before the first change.
+const BIRTH: Position = Position(1);
+
 const CONFIGURATION: &[u8] = b"configuration";
 const APPLIED: &[u8] = b"applied";
 const MEMBERSHIP: &[u8] = b"membership";
@@ -222,6 +226,7 @@ impl Genesis {
         let applied = Applied {
             log_index: metadata.index,
             term: metadata.term,
+            position: BIRTH,
             time: born,
             leader_since: born,
             ..Applied::default()

@@ -52,7 +52,7 @@ fn a_watch_resumes_over_a_snapshot() {
         partition.put(map, key, "x");
     }
     let mut next = partition.reincarnate();
-    let watch = next.watch(map, 1, None);
+    let watch = next.watch(map, 2, None);
     next.put(map, "d", "x");
     assert_eq!(next.keys(watch), ["b", "c", "d"]);
 }

@@ -58,6 +58,20 @@ fn a_watch_resumes_after_the_last_position_it_has_seen() {
     assert_eq!(partition.keys(second), ["c", "d", "e"]);
 }
 
+/// The place before the first change is a place like any other: whoever was there misses nothing.
+#[test]
+fn a_watch_that_began_before_the_first_change_resumes_there() {
+    let mut partition = Partition::new();
+    let map = partition.create(PrimitiveKind::Map, "m");
+    let first = partition.watch(map, 0, None);
+    let Some(Ok(reply::Body::Watching(began))) = partition.reply(first) else { panic!("not acknowledged") };
+    partition.input(Input::Disconnected(CLIENT));
+    partition.put(map, "a", "x");
+    let second = partition.watch(map, began.position, None);
+    partition.flush();
+    assert_eq!(partition.keys(second), ["a"]);
+}
+
 #[test]
 fn a_watch_that_comes_too_late_is_told_so() {
     let limits = Limits { history_changes: 3, ..Limits::default() };
@@ -66,9 +80,9 @@ fn a_watch_that_comes_too_late_is_told_so() {
     for key in ["a", "b", "c", "d", "e"] {
         partition.put(map, key, "x");
     }
-    let gap = partition.watch(map, 1, None);
+    let gap = partition.watch(map, 2, None);
     assert_eq!(partition.reply(gap), Some(Err(ErrorCode::Compacted)));
-    let no_gap = partition.watch(map, 2, None);
+    let no_gap = partition.watch(map, 3, None);
     partition.flush();
     assert_eq!(partition.keys(no_gap), ["c", "d", "e"]);
 }
