@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use synod_protocol::raft;
 use synod_replica as replica;
 
+/// The greatest frame of a client: a greatest request with room for what comes with it in one frame.
+pub(crate) const FRAME_BYTES_MAX: usize = 9 << 20;
+
 /// What a node is told when it starts.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -27,7 +30,7 @@ pub struct Config {
     pub raft: raft::Options,
     /// How much replicas let be under way.
     pub replica: replica::Options,
-    /// The size of a segment of the write-ahead log, in bytes.
+    /// The size of a segment of the write-ahead log, in bytes. It must hold the greatest request of every partition.
     pub wal_segment_bytes: u64,
 }
 

@@ -15,12 +15,12 @@ use synod_protocol::raft::{self, Raft};
 use synod_replica::{ClientId, Genesis, Replica, wire};
 use synod_storage::disk::Disk;
 use synod_storage::identity::{Identity, Stage};
-use synod_types::{Clock as _, Error, ErrorCode, MemberId, SlotTable, check_label};
+use synod_types::{Clock as _, Error, ErrorCode, Limits, MemberId, SlotTable, check_label};
 use tokio::sync::watch;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock::{SystemClock, SystemRandom};
-use crate::config::Config;
+use crate::config::{Config, FRAME_BYTES_MAX};
 use crate::drain::Drain;
 use crate::driver::{Driver, Mail, Surroundings};
 use crate::home::Home;
@@ -30,6 +30,12 @@ use crate::peers::{Address, Peers};
 use crate::service::Forwarder;
 use crate::slot::{Running, Slot, Stage as SlotStage, Standing};
 use crate::writer::Writer;
+
+/// The greatest request that a partition may be configured to take: one that fits into a frame of a client.
+const REQUEST_BYTES_MAX: u64 = (FRAME_BYTES_MAX - (1 << 20)) as u64;
+
+/// What a log entry has beside its largest request, and more.
+const ENTRY_OVERHEAD_BYTES: u64 = 64 << 10;
 
 /// The replicas of a node.
 pub(crate) struct Host {
@@ -174,6 +180,7 @@ impl Host {
             return Err(Error::new(ErrorCode::Corrupt, message));
         }
         let opened = slot.home().open(identity).map_err(Error::from)?;
+        self.check_log_holds(&opened.machine.configuration().limits)?;
         let slots = opened.machine.configuration().placement.slots.clone();
         let now = SystemClock.now();
         let protocol = Raft::new(now, identity.member, self.config.raft.clone(), opened.start)
@@ -289,9 +296,29 @@ impl Host {
         }
     }
 
+    /// An entry that does not fit into the log would stop every replica of the partition, so none must be possible.
+    fn check_log_holds(&self, limits: &Limits) -> Result<(), Error> {
+        let batch_bytes = self.config.replica.batch_bytes_max as u64;
+        let needed = batch_bytes.max(limits.request_bytes).saturating_add(ENTRY_OVERHEAD_BYTES);
+        let segment_bytes = self.config.wal_segment_bytes;
+        if needed <= segment_bytes {
+            return Ok(());
+        }
+        let message = format!(
+            "the log has segments of {segment_bytes} bytes, but the requests of the partition need {needed}: start the node with larger ones"
+        );
+        Err(Error::new(ErrorCode::Invalid, message))
+    }
+
     /// Begins the life of a partition on a replica that waits.
     pub(crate) fn bootstrap(self: &Arc<Self>, genesis: &Genesis) -> Result<(), Error> {
         let configuration = &genesis.configuration;
+        let request_bytes = configuration.limits.request_bytes;
+        if request_bytes > REQUEST_BYTES_MAX {
+            let message = format!("request_bytes is {request_bytes}: use at most {REQUEST_BYTES_MAX}");
+            return Err(Error::new(ErrorCode::Invalid, message));
+        }
+        self.check_log_holds(&configuration.limits)?;
         let slot = self.slot(&configuration.group, configuration.placement.partition.get())?;
         let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
         let is_listed = |id: MemberId| genesis.members.iter().any(|member| member.id == id.get());

@@ -44,6 +44,16 @@ pub(crate) enum Transfer {
     Receive,
 }
 
+impl Transfer {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Save => "save",
+            Self::Send => "send",
+            Self::Receive => "receive",
+        }
+    }
+}
+
 /// From 50 µs, a fast disk, to 1.6 s, which costs leadership.
 fn short_times() -> Histogram {
     Histogram::new(exponential_buckets(0.000_05, 2.0, 16))
@@ -88,13 +98,18 @@ macro_rules! of_each_replica {
 
             fn of(&self, group: &str, partition: u32) -> ReplicaMetrics {
                 let labels = Labels { group: group.to_owned(), partition };
-                ReplicaMetrics {
+                let metrics = ReplicaMetrics {
                     $($field: self.$field.get_or_create(&labels).clone(),)*
                     errors: self.errors.clone(),
                     snapshot_seconds: self.snapshot_seconds.clone(),
                     snapshots_failed: self.snapshots_failed.clone(),
                     labels,
+                };
+                // What never failed is a zero, and not nothing.
+                for transfer in [Transfer::Save, Transfer::Send, Transfer::Receive] {
+                    drop(metrics.snapshots_failed.get_or_create(&metrics.detail(transfer.as_str())));
                 }
+                metrics
             }
         }
     };
@@ -310,11 +325,7 @@ impl ReplicaMetrics {
 
     /// A snapshot was saved, sent or received, or was not.
     pub(crate) fn snapshot(&self, transfer: Transfer, took: Duration, success: bool) {
-        let detail = self.detail(match transfer {
-            Transfer::Save => "save",
-            Transfer::Send => "send",
-            Transfer::Receive => "receive",
-        });
+        let detail = self.detail(transfer.as_str());
         if success {
             self.snapshot_seconds.get_or_create(&detail).observe(took.as_secs_f64());
         } else {

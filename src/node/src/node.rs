@@ -29,16 +29,13 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server as reflection;
 
 use crate::accept::{Acceptor, room_for_connections};
-use crate::config::{Config, ListenError};
+use crate::config::{Config, FRAME_BYTES_MAX, ListenError};
 use crate::driver::Mail;
 use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::peers::{MESSAGE_BYTES_MAX, Peers};
 use crate::service::{AdminService, PeerService, SessionService, UnaryService, ask, health};
 use crate::slot::Standing;
-
-/// The greatest frame of a client: a greatest request with room for what comes with it in one frame.
-const FRAME_BYTES_MAX: usize = 8 << 20;
 
 /// The most connections of clients, of other nodes, and for metrics; fewer where the system allows fewer files.
 const CLIENTS_MAX: usize = 16_384;
@@ -236,12 +233,12 @@ fn client_routes(
     routes
         .add_service(session)
         .add_service(AdminServer::new(AdminService { host: host.clone() }))
-        .add_service(CounterServer::new(unary.clone()))
-        .add_service(ValueServer::new(unary.clone()))
-        .add_service(MapServer::new(unary.clone()))
-        .add_service(SetServer::new(unary.clone()))
-        .add_service(LockServer::new(unary.clone()))
-        .add_service(ElectionServer::new(unary))
+        .add_service(CounterServer::new(unary.clone()).max_decoding_message_size(FRAME_BYTES_MAX))
+        .add_service(ValueServer::new(unary.clone()).max_decoding_message_size(FRAME_BYTES_MAX))
+        .add_service(MapServer::new(unary.clone()).max_decoding_message_size(FRAME_BYTES_MAX))
+        .add_service(SetServer::new(unary.clone()).max_decoding_message_size(FRAME_BYTES_MAX))
+        .add_service(LockServer::new(unary.clone()).max_decoding_message_size(FRAME_BYTES_MAX))
+        .add_service(ElectionServer::new(unary).max_decoding_message_size(FRAME_BYTES_MAX))
         .add_service(health);
     let reflection = || {
         reflection::Builder::configure()

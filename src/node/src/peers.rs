@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use prost::Message as _;
 use synod_proto::peer::v1::peer_client::PeerClient;
 use synod_proto::peer::v1::{Frame, Hello, Message};
 use tokio::sync::mpsc;
@@ -24,8 +25,9 @@ pub(crate) type Address = Arc<str>;
 /// holds: what is lost is sent again.
 const QUEUE_MESSAGES: usize = 4_096;
 
-/// The most messages in one frame.
+/// The most messages in one frame, and the size beyond which it takes no further one.
 const FRAME_MESSAGES: usize = 256;
+const FRAME_BYTES: usize = 1 << 20;
 
 /// The greatest message, which is a log entry of the greatest batch with room to spare.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -116,6 +118,22 @@ pub(crate) fn client(channel: Channel) -> PeerClient<Channel> {
     PeerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
+/// Divides messages into frames that the other side takes. One of the greatest has a frame for itself.
+fn in_frames(batch: Vec<Message>) -> Vec<Vec<Message>> {
+    let (mut frames, mut bytes) = (vec![Vec::new()], 0);
+    for message in batch {
+        bytes += message.encoded_len();
+        match frames.last_mut() {
+            Some(frame) if frame.is_empty() || bytes <= FRAME_BYTES => frame.push(message),
+            _ => {
+                bytes = message.encoded_len();
+                frames.push(vec![message]);
+            }
+        }
+    }
+    frames
+}
+
 struct Link {
     hello: Hello,
     address: Address,
@@ -191,11 +209,41 @@ impl Link {
                     if received == 0 {
                         return None;
                     }
-                    if frames.send(Frame { hello: None, messages: batch }).await.is_err() {
-                        return Some(());
+                    for messages in in_frames(batch) {
+                        if frames.send(Frame { hello: None, messages }).await.is_err() {
+                            return Some(());
+                        }
                     }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use synod_proto::peer::v1::{Entry, Raft, message};
+
+    use super::*;
+
+    fn message(bytes: usize) -> Message {
+        let entry = Entry { data: Bytes::from(vec![0; bytes]), ..Entry::default() };
+        let raft = Raft { entries: vec![entry], ..Raft::default() };
+        Message { body: Some(message::Body::Raft(raft)), ..Message::default() }
+    }
+
+    #[test]
+    fn no_frame_is_too_large_and_nothing_is_lost_or_reordered() {
+        for sizes in [vec![10; 300], vec![700_000; 5], vec![9 << 20, 10, 9 << 20, 10, 10], vec![10, 9 << 20]]
+        {
+            let batch: Vec<_> = sizes.iter().map(|bytes| message(*bytes)).collect();
+            let frames = in_frames(batch.clone());
+            assert!(frames.iter().all(|frame| {
+                let bytes: usize = frame.iter().map(Message::encoded_len).sum();
+                bytes <= FRAME_BYTES || frame.len() == 1
+            }));
+            assert_eq!(frames.concat(), batch);
         }
     }
 }

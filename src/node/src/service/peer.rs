@@ -13,6 +13,9 @@ use crate::offers;
 use crate::peers::Address;
 use crate::service::status;
 
+/// The longest address: a DNS name and a port.
+const ADDRESS_BYTES_MAX: usize = 255 + 6;
+
 /// The peer service of a node.
 pub(crate) struct PeerService {
     pub(crate) host: Arc<Host>,
@@ -42,7 +45,9 @@ impl Peer for PeerService {
                 let Some(Ok(frame)) = frame else { return None };
                 if let Some(hello) = frame.hello {
                     tracing::debug!(node = hello.node, address = hello.peer_address, "node connected");
-                    speaker = Some(hello.peer_address.into());
+                    speaker = Some(hello.peer_address)
+                        .filter(|address| address.len() <= ADDRESS_BYTES_MAX)
+                        .map(Address::from);
                 }
                 for message in frame.messages {
                     host.deliver(message, speaker.as_ref());

@@ -72,7 +72,7 @@ impl Cluster {
             client_listen,
             peer_listen,
             metrics_listen: Some(any),
-            wal_segment_bytes: 1 << 20,
+            wal_segment_bytes: 2 << 20,
             ..Config::new(format!("node-{number}"), self.dir.path().join(number.to_string()))
         };
         config.replica.progress_interval = Duration::from_millis(100);
@@ -116,16 +116,20 @@ impl Cluster {
             members.push(self.prepare(*number, partition).await);
         }
         for number in self.nodes.keys() {
-            let request = BootstrapRequest {
-                group: GROUP.into(),
-                partition,
-                members: members.clone(),
-                partitions,
-                slots: slot_count(partitions).unwrap(),
-                limits: self.limits,
-                born_ms: 1_700_000_000_000,
-            };
-            self.admin(*number).await.bootstrap(request).await.unwrap();
+            let genesis = self.genesis(partition, partitions, members.clone());
+            self.admin(*number).await.bootstrap(genesis).await.unwrap();
+        }
+    }
+
+    fn genesis(&self, partition: u32, partitions: u32, members: Vec<Member>) -> BootstrapRequest {
+        BootstrapRequest {
+            group: GROUP.into(),
+            partition,
+            members,
+            partitions,
+            slots: slot_count(partitions).unwrap(),
+            limits: self.limits,
+            born_ms: 1_700_000_000_000,
         }
     }
 

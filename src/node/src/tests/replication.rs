@@ -133,3 +133,26 @@ async fn three_nodes_replicate_survive_and_replace_a_member() {
     hashes.dedup();
     assert_eq!(hashes.len(), 1, "{hashes:?}");
 }
+
+#[tokio::test]
+async fn a_partition_whose_requests_do_not_fit_is_not_born() {
+    let mut cluster = Cluster::new(1).await;
+    let mut bootstrap = async |request_bytes| {
+        cluster.limits = Some(Limits { request_bytes, ..Limits::default() });
+        let member = cluster.prepare(0, 0).await;
+        cluster.admin(0).await.bootstrap(cluster.genesis(0, 1, vec![member])).await
+    };
+    for (request_bytes, message) in [
+        (9 << 20, "request_bytes is 9437184: use at most 8388608"),
+        (
+            8 << 20,
+            "the log has segments of 2097152 bytes, but the requests of the partition need 8454144: start the node with larger ones",
+        ),
+    ] {
+        let refused = bootstrap(request_bytes).await.unwrap_err();
+        assert_eq!((code(&refused), refused.message()), (ErrorCode::Invalid, message));
+    }
+    bootstrap(1 << 20).await.unwrap();
+    // Told again, it has done it already.
+    bootstrap(1 << 20).await.unwrap();
+}
