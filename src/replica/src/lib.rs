@@ -26,6 +26,8 @@
 mod admin;
 mod event;
 mod expiry;
+#[cfg(test)]
+mod expiry_model;
 mod leader;
 pub mod machine;
 mod proposals;

@@ -1,0 +1,51 @@
+use stateright::{Checker, HasDiscoveries, Model as _};
+
+use super::*;
+
+#[test]
+fn no_session_ends_while_its_client_believes_in_it() {
+    let begun = std::time::Instant::now();
+    let checker = Group::new(Design::Ours).checker().timeout(Duration::from_secs(100)).spawn_bfs().join();
+    eprintln!(
+        "{} states, {} steps deep, {:?}",
+        checker.unique_state_count(),
+        checker.max_depth(),
+        begun.elapsed()
+    );
+    for (name, path) in checker.discoveries() {
+        eprintln!("{name}: {:?}", path.into_actions());
+    }
+    checker.assert_properties();
+}
+
+#[test]
+fn every_other_design_ends_a_session_early() {
+    let designs = [
+        Design::NoConfirmation,
+        Design::NoGrace,
+        Design::AnswersBeforeApplied,
+        Design::RevivesTheClosing,
+        Design::BeliefFromAnswer,
+        Design::BeliefWithoutMargin,
+        Design::ClocksDriftTooFar,
+    ];
+    for design in designs {
+        let found = HasDiscoveries::AllOf([NOT_CLOSED_EARLY, ONE_HOLDER].into());
+        let checker = Group::new(design)
+            .checker()
+            .timeout(Duration::from_secs(60))
+            .finish_when(found)
+            .spawn_bfs()
+            .join();
+        eprintln!("{design:?}: {} states", checker.unique_state_count());
+        for property in [NOT_CLOSED_EARLY, ONE_HOLDER] {
+            let path =
+                checker.discovery(property).unwrap_or_else(|| panic!("{design:?} is not seen to be wrong"));
+            eprintln!(
+                "{design:?}, {} states, {property}: {:?}",
+                checker.unique_state_count(),
+                path.into_actions()
+            );
+        }
+    }
+}
