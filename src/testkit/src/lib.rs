@@ -1,1 +1,4 @@
 //! Under construction.
+
+pub mod linearizability;
+pub mod oracle;
