@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 /// How to log.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(crate) struct Arguments {
     /// What to log: error, warn, info, debug or trace, also by module, as in "info,synod_node=debug".
     #[arg(long, global = true, value_name = "FILTER", env = "SYNOD_LOG", default_value = "info")]

@@ -3,6 +3,7 @@
 //! One binary is everything: the server (`node`), a whole group on one machine (`dev`), and the verbs with which
 //! people and scripts use primitives. Each command is a module of its own; this file only picks one.
 
+mod dev;
 mod logging;
 mod node;
 
@@ -23,6 +24,7 @@ struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Dev(dev::Arguments),
     /// Run a node: the process that hosts replicas.
     Node(node::Arguments),
 }
@@ -31,10 +33,11 @@ fn main() -> ExitCode {
     let Arguments { logging, command } = Arguments::parse();
     logging.start();
     let done = match command {
-        Command::Node(arguments) => node::run(arguments),
+        Command::Dev(arguments) => dev::run(arguments),
+        Command::Node(arguments) => node::run(arguments).map(|()| ExitCode::SUCCESS),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

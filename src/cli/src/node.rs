@@ -1,10 +1,13 @@
 //! `synod node`: runs a node until it is told to stop.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use synod_node::{Config, Node};
+use synod_protocol::raft;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What a node is told.
@@ -41,11 +44,64 @@ pub(crate) struct Arguments {
     /// The size of a segment of the write-ahead log, in bytes.
     #[arg(long, value_name = "BYTES", env = "SYNOD_WAL_SEGMENT_BYTES", default_value_t = 64 << 20)]
     wal_segment_bytes: u64,
+
+    /// How often leaders send heartbeats, in milliseconds. All nodes of a group must agree.
+    #[arg(long, value_name = "MS", env = "SYNOD_HEARTBEAT_MS", value_parser = clap::value_parser!(u64).range(10..=5_000))]
+    heartbeat_ms: Option<u64>,
+
+    /// How long a follower waits for its leader, in milliseconds. All nodes of a group must agree.
+    #[arg(long, value_name = "MS", env = "SYNOD_ELECTION_TIMEOUT_MS", value_parser = clap::value_parser!(u64).range(50..=60_000))]
+    election_timeout_ms: Option<u64>,
+
+    /// End at once when standard input does: whoever holds its other end is gone.
+    #[arg(long)]
+    exit_with_parent: bool,
+}
+
+/// Heartbeats for which a follower is bound to its leader; fewer than fit into an election timeout.
+const LEASE_HEARTBEATS: u32 = 4;
+
+/// The least heartbeats that fit into an election timeout: one that is late must not end a term.
+const ELECTION_HEARTBEATS_MIN: u128 = 5;
+
+impl Arguments {
+    fn raft(&self) -> anyhow::Result<raft::Options> {
+        let default = raft::Options::default();
+        let tick = self.heartbeat_ms.map_or(default.tick, Duration::from_millis);
+        let default_timeout = default.tick * u32::try_from(default.election_ticks)?;
+        let timeout = self.election_timeout_ms.map_or(default_timeout, Duration::from_millis);
+        let ticks = timeout.as_millis().checked_div(tick.as_millis()).unwrap_or(0);
+        if ticks < ELECTION_HEARTBEATS_MIN {
+            bail!(
+                "an election timeout of {} ms is too short for heartbeats every {} ms: use at least {ELECTION_HEARTBEATS_MIN} \
+                 times as much",
+                timeout.as_millis(),
+                tick.as_millis()
+            );
+        }
+        let election_ticks = usize::try_from(ticks)?;
+        Ok(raft::Options { tick, election_ticks, lease: tick * LEASE_HEARTBEATS, ..default })
+    }
+}
+
+/// Ends this process as soon as standard input ends. Nothing is lost: it is as if it had crashed.
+fn exit_with_parent() -> anyhow::Result<()> {
+    std::thread::Builder::new().name("parent".to_owned()).spawn(|| {
+        let mut buffer = [0; 64];
+        while std::io::stdin().lock().read(&mut buffer).is_ok_and(|read| read > 0) {}
+        tracing::warn!("the parent process is gone: stopping at once");
+        std::process::exit(1);
+    })?;
+    Ok(())
 }
 
 /// Runs a node until SIGTERM or SIGINT, then hands over what it leads and stops.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    if arguments.exit_with_parent {
+        exit_with_parent()?;
+    }
     let config = Config {
+        raft: arguments.raft()?,
         client_listen: arguments.client_listen,
         peer_listen: arguments.peer_listen,
         metrics_listen: Some(arguments.metrics_listen),
