@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use synod_node::{Config, Node};
 use synod_protocol::raft;
+use synod_replica as replica;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What a node is told.
@@ -52,6 +53,14 @@ pub(crate) struct Arguments {
     /// How long a follower waits for its leader, in milliseconds. All nodes of a group must agree.
     #[arg(long, value_name = "MS", env = "SYNOD_ELECTION_TIMEOUT_MS", value_parser = clap::value_parser!(u64).range(50..=60_000))]
     election_timeout_ms: Option<u64>,
+
+    /// How much log is applied before the next snapshot is taken, in bytes.
+    #[arg(long, value_name = "BYTES", env = "SYNOD_SNAPSHOT_LOG_BYTES", value_parser = clap::value_parser!(u64).range(1 << 20..=1 << 34))]
+    snapshot_log_bytes: Option<u64>,
+
+    /// How much log is kept in memory behind a snapshot, for followers that are a little behind, in bytes.
+    #[arg(long, value_name = "BYTES", env = "SYNOD_LOG_TAIL_BYTES", value_parser = clap::value_parser!(u64).range(..=1 << 30))]
+    log_tail_bytes: Option<u64>,
 
     /// End at once when standard input does: whoever holds its other end is gone.
     #[arg(long)]
@@ -100,15 +109,23 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.exit_with_parent {
         exit_with_parent()?;
     }
+    let raft = arguments.raft()?;
+    let config = Config::new(arguments.name, arguments.data_dir);
+    let replica = replica::Options {
+        snapshot_log_bytes: arguments.snapshot_log_bytes.unwrap_or(config.replica.snapshot_log_bytes),
+        log_tail_bytes: arguments.log_tail_bytes.unwrap_or(config.replica.log_tail_bytes),
+        ..config.replica
+    };
     let config = Config {
-        raft: arguments.raft()?,
+        raft,
+        replica,
         client_listen: arguments.client_listen,
         peer_listen: arguments.peer_listen,
         metrics_listen: Some(arguments.metrics_listen),
         client_address: arguments.client_address,
         peer_address: arguments.peer_address,
         wal_segment_bytes: arguments.wal_segment_bytes,
-        ..Config::new(arguments.name, arguments.data_dir)
+        ..config
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -122,4 +139,27 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         node.stop().await;
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use synod_api::RaftSpec;
+
+    use super::*;
+
+    /// Who reads a default in the documentation of the field gets it, also from a node that is told nothing.
+    #[test]
+    fn the_defaults_of_the_manifest_are_those_of_the_node() {
+        let raft = raft::Options::default();
+        let replica = replica::Options::default();
+        let election_timeout = raft.tick * u32::try_from(raft.election_ticks).unwrap();
+        let expected = RaftSpec {
+            heartbeat_ms: u32::try_from(raft.tick.as_millis()).unwrap(),
+            election_timeout_ms: u32::try_from(election_timeout.as_millis()).unwrap(),
+            snapshot_log_bytes: replica.snapshot_log_bytes,
+            log_tail_bytes: replica.log_tail_bytes,
+        };
+        assert_eq!(RaftSpec::default(), expected);
+        assert_eq!(raft.lease, raft.tick * LEASE_HEARTBEATS);
+    }
 }

@@ -61,16 +61,17 @@ pub struct RaftSpec {
     #[schemars(range(min = 50, max = 60_000))]
     pub election_timeout_ms: u32,
 
-    /// How many log entries are applied before the next snapshot is taken: 1000 to 10000000.
-    #[serde(default = "default_snapshot_entries")]
-    #[schemars(range(min = 1_000, max = 10_000_000))]
-    pub snapshot_entries: u32,
+    /// How many bytes of log are applied before the next snapshot is taken: 1048576 to 17179869184. Beyond, one is
+    /// taken when the log has half the size of the last one. Less makes restarts faster and writes more.
+    #[serde(default = "default_snapshot_log_bytes")]
+    #[schemars(range(min = 1_048_576, max = 17_179_869_184_u64))]
+    pub snapshot_log_bytes: u64,
 
-    /// How many log entries are kept behind a snapshot, so that a follower that is a little behind needs no whole
-    /// snapshot: 0 to 10000000.
-    #[serde(default = "default_retained_entries")]
-    #[schemars(range(min = 0, max = 10_000_000))]
-    pub retained_entries: u32,
+    /// How many bytes of log are kept in memory behind a snapshot, so that a follower that is a little behind needs no
+    /// whole snapshot: 0 to 1073741824.
+    #[serde(default = "default_log_tail_bytes")]
+    #[schemars(range(min = 0, max = 1_073_741_824))]
+    pub log_tail_bytes: u64,
 }
 
 impl Default for RaftSpec {
@@ -78,24 +79,24 @@ impl Default for RaftSpec {
         Self {
             heartbeat_ms: default_heartbeat_ms(),
             election_timeout_ms: default_election_timeout_ms(),
-            snapshot_entries: default_snapshot_entries(),
-            retained_entries: default_retained_entries(),
+            snapshot_log_bytes: default_snapshot_log_bytes(),
+            log_tail_bytes: default_log_tail_bytes(),
         }
     }
 }
 
 const fn default_heartbeat_ms() -> u32 {
-    100
+    50
 }
 
 const fn default_election_timeout_ms() -> u32 {
     1_000
 }
 
-const fn default_snapshot_entries() -> u32 {
-    100_000
+const fn default_snapshot_log_bytes() -> u64 {
+    32 << 20
 }
 
-const fn default_retained_entries() -> u32 {
-    10_000
+const fn default_log_tail_bytes() -> u64 {
+    4 << 20
 }

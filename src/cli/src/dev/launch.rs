@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -24,6 +24,7 @@ pub(super) struct Launch {
     executable: PathBuf,
     arguments: Vec<OsString>,
     log: PathBuf,
+    pid: PathBuf,
     /// What to put in front of what it logs, if that is to be seen.
     label: Option<String>,
 }
@@ -46,11 +47,13 @@ impl Launch {
         if let Some(raft) = &spec.protocol.raft {
             add("--heartbeat-ms", raft.heartbeat_ms.to_string().into());
             add("--election-timeout-ms", raft.election_timeout_ms.to_string().into());
+            add("--snapshot-log-bytes", raft.snapshot_log_bytes.to_string().into());
+            add("--log-tail-bytes", raft.log_tail_bytes.to_string().into());
         }
         let (namespace, name) = &key;
         let label = settings.verbose.then(|| format!("{namespace}/{name} {}", node.name));
-        let (executable, log) = (settings.executable.clone(), settings.node_log(&key, &node.name));
-        Self { executable, arguments, log, label }
+        let (log, pid) = (settings.node_log(&key, &node.name), settings.node_pid(&key, &node.name));
+        Self { executable: settings.executable.clone(), arguments, log, pid, label }
     }
 
     /// Starts the process. It ends with this one, because its standard input does; and it is in a process group of its
@@ -71,7 +74,8 @@ impl Launch {
             }
             None => None,
         };
-        Ok(Process { lifeline: child.stdin.take(), child, tail })
+        let pid = child.id().map(|id| PidFile::write(&self.pid, id)).transpose()?;
+        Ok(Process { lifeline: child.stdin.take(), child, tail, pid })
     }
 }
 
@@ -90,6 +94,25 @@ pub(super) struct Process {
     /// Its standard input, to which nothing is ever written: it ends when this is dropped. (Waiting for a child closes
     /// its standard input, if it still has it.)
     pub(super) lifeline: Option<ChildStdin>,
+    pub(super) pid: Option<PidFile>,
+}
+
+/// The file that names the process, while it runs.
+#[derive(Debug)]
+pub(super) struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: &Path, id: u32) -> io::Result<Self> {
+        std::fs::write(path, format!("{id}\n"))?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // One that stays names a process that is gone, as it does after a crash.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Asks a process to stop in order.

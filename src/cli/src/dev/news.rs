@@ -31,7 +31,8 @@ impl News {
     pub(super) fn group(&mut self, label: &str, group: &Group) {
         if group.ready {
             if std::mem::take(&mut self.unready_told) {
-                console::say(format_args!("group {label} is ready again"));
+                let again = if self.was_ready { " again" } else { "" };
+                console::say(format_args!("group {label} is ready{again}"));
             }
             for node in std::mem::take(&mut self.replaced) {
                 console::say(format_args!("{node} of {label} has caught up as a new member"));

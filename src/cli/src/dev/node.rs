@@ -225,7 +225,7 @@ impl Keeper {
 
     /// Stays with a process until its end. If it is news that it runs, that is said.
     async fn attend(&mut self, process: Process, mut is_news: bool) -> End {
-        let Process { mut child, tail, lifeline } = process;
+        let Process { mut child, tail, lifeline, pid } = process;
         self.process.send_replace(child.id());
         let started = Instant::now();
         let mut look = interval(LOOK_INTERVAL);
@@ -250,7 +250,7 @@ impl Keeper {
                 break End::DataDeleted;
             }
         };
-        drop(lifeline);
+        drop((lifeline, pid));
         self.process.send_replace(None);
         let last_line = match tail {
             Some(tail) => tokio::task::spawn_blocking(|| tail.last_line()).await.unwrap_or_default(),

@@ -66,6 +66,7 @@ Data:
   <DIR>/state.yaml                        what was decided: specs, ports, how each partition began
   <DIR>/<namespace>/<group>/node-<N>/     the data of a node; delete it, and a new member takes its place
   <DIR>/<namespace>/<group>/node-<N>.log  what the node logs
+  <DIR>/<namespace>/<group>/node-<N>.pid  the id of its process, while it runs; kill it, and it is started again
 
 Examples:
   synod dev
@@ -129,6 +130,11 @@ impl Settings {
     /// Where a node logs: beside its directory, because that may be deleted.
     pub(super) fn node_log(&self, group: &GroupKey, node: &str) -> PathBuf {
         self.group_dir(group).join(format!("{node}.log"))
+    }
+
+    /// Where the process id of a node is, while it runs.
+    pub(super) fn node_pid(&self, group: &GroupKey, node: &str) -> PathBuf {
+        self.group_dir(group).join(format!("{node}.pid"))
     }
 
     /// The data directory as the person at the terminal would write it.
