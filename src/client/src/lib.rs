@@ -84,6 +84,10 @@ mod tenure;
 #[cfg(test)]
 mod tests;
 
+// The examples are tested as modules of this crate, and name it as programs do.
+#[cfg(test)]
+extern crate self as synod_client;
+
 pub use builder::ClientBuilder;
 pub use catalog::Description;
 pub use client::Client;

@@ -8,3 +8,4 @@ mod locks;
 mod partitions;
 mod proxy;
 mod resolving;
+mod touring;
