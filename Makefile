@@ -1,6 +1,6 @@
 # Short names for what is typed often. `make help` lists them.
 
-.PHONY: help build test lint doc generate dev sim soak ci
+.PHONY: help build test lint doc generate dev sim soak fuzz ci
 
 help: ## List the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -30,6 +30,9 @@ sim: ## Replay one simulated run: make sim SEED=42
 
 soak: ## Simulate many runs: make soak SEEDS=100000
 	SYNOD_SIM_SEEDS=$(or $(SEEDS),100000) cargo test --release --package synod-tests --test sim -- --nocapture
+
+fuzz: ## Look for bytes that break a decoder, with a nightly toolchain: make fuzz DECODER=manifest
+	cd tests/fuzz && cargo +nightly fuzz run --fuzz-dir . $(DECODER) corpus/$(DECODER)
 
 ci: ## Everything that must hold.
 	.ci/run

@@ -1,0 +1,10 @@
+//! See decoders/batch.rs.
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../decoders/mod.rs"]
+mod decoders;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    decoders::batch::run(bytes);
+});

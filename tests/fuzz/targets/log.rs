@@ -1,0 +1,10 @@
+//! See decoders/log.rs.
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../decoders/mod.rs"]
+mod decoders;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    decoders::log::run(bytes);
+});
