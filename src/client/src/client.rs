@@ -16,6 +16,9 @@ const THE_ONE: &str = "";
 
 /// A program's way to the groups of a namespace. Cloning is cheap, and all clones share streams and sessions.
 ///
+/// It works on the Tokio runtime on which it is first used. When that goes down, so does the client: what is asked
+/// afterwards fails as if it was closed, and its sessions expire.
+///
 /// A client that is dropped, with all that came from it, closes its sessions as far as it still can; [`Client::close`]
 /// waits for that.
 #[derive(Clone, Debug)]

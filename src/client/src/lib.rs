@@ -54,8 +54,9 @@
 //! # Timeouts
 //!
 //! An operation tries for as long as the request timeout, over all leaders that come and go. When it gives up on a write
-//! that may have been sent, that write is not sent again: as soon as any later write of this client to the same partition
-//! has succeeded, the one that was given up has happened by then, or never will.
+//! that may have been sent, that write is not sent again. The next write of this client to the same partition that begins
+//! when no earlier one waits any more settles it: once that has succeeded, the one that was given up has happened by then,
+//! or never will.
 //!
 //! What must not go here: anything that decides about data. That is the replicas'.
 

@@ -102,6 +102,20 @@ async fn a_guard_is_doubtful_then_lost_before_the_server_frees_the_lock() {
 }
 
 #[tokio::test]
+async fn a_process_that_was_paused_knows_at_once_and_leaves_nothing_held() {
+    let cluster = Cluster::new(Shape { nodes: 1, ..Shape::default() }).await;
+    let direct = cluster.direct_group().await.lock("l");
+    let client = cluster.builder().session_timeout(SECOND * 2).build().await.unwrap();
+    let guard = client.default_group().await.unwrap().lock("l").acquire().await.unwrap();
+    // Everything of this client stands still, and the server does not: until just before it would free the lock.
+    std::thread::sleep(Duration::from_millis(1_850));
+    assert_eq!((guard.state(), guard.loss()), (HoldState::Lost, Some(Loss::Unconfirmed)));
+    drop(guard);
+    // The session lives on, so nothing but a release frees the lock.
+    until_free(&direct).await;
+}
+
+#[tokio::test]
 async fn a_guard_survives_a_short_silence() {
     let cluster = Cluster::new(Shape { nodes: 1, proxies: true, ..Shape::default() }).await;
     let client = cluster.builder().session_timeout(SECOND * 2).build().await.unwrap();

@@ -197,6 +197,22 @@ async fn a_controller_that_restarts_is_followed_again() {
 }
 
 #[tokio::test]
+async fn a_controller_that_starts_later_than_its_clients_is_waited_for() {
+    let cluster = Cluster::new(Shape { nodes: 1, ..Shape::default() }).await;
+    let (_groups, told) = watch::channel(vec![describe(&cluster, 1).await]);
+    let refusing = TcpListener::bind(any()).await.unwrap();
+    let address = refusing.local_addr().unwrap();
+    let client = Client::builder().controller(address.to_string()).build().await.unwrap();
+    let serving = async {
+        drop(refusing.accept().await.unwrap());
+        drop(refusing);
+        Serving::start(address, told).await
+    };
+    let (group, _serving) = futures::join!(client.group("sample"), serving);
+    assert_eq!(group.unwrap().counter("c").increment(1).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_found_is_said_clearly() {
     let named = |name: &str| wire::Group {
         namespace: "default".into(),

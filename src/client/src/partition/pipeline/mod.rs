@@ -12,8 +12,8 @@
 //!   once however often it is sent.
 //! - What the server is told to be acknowledged is the greatest sequence up to which no write waits for an answer. A
 //!   write that was **given up**, because its time was over or nobody waits for it any more, does not hold this back:
-//!   it is never sent again, and once any later write has been executed, the server refuses a copy that is still on its
-//!   way. So a write that timed out has happened by then, or never will.
+//!   it is never sent again, and once a later write has been executed that was sent when no earlier one waited, the
+//!   server refuses a copy that is still on its way. So a write that timed out has happened by then, or never will.
 //! - When a session is over, a write that may have been executed under it fails as ambiguous; one that certainly was not
 //!   goes on under the next session.
 //! - Queues are bounded, and so is what is in flight: unanswered requests on the stream, and sequences ahead of the

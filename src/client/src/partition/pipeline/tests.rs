@@ -288,6 +288,20 @@ fn what_was_given_up_is_never_sent_again_and_holds_no_acknowledgement_back() {
 }
 
 #[test]
+fn what_was_given_up_is_settled_once_nothing_before_it_waits() {
+    let mut client = Client::in_session();
+    let _waits = client.write("a");
+    let _given_up = client.write("b");
+    let sent = client.send_writes();
+    client.pipeline.abandon(client.last_id);
+    let _later = client.write("c");
+    assert_eq!(client.send_writes()[0].1.acknowledged, 1, "the first may have to be sent again");
+    client.succeed(sent[0].0);
+    let _last = client.write("d");
+    assert_eq!(client.send_writes()[0].1.acknowledged, 3);
+}
+
+#[test]
 fn what_was_given_up_before_it_was_sent_is_never_sent_and_needs_no_session() {
     let mut client = Client::connected();
     let abandoned = client.write("a");

@@ -168,7 +168,9 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.keeper.abort();
-        if self.is_released_on_drop && self.loss().is_none() {
+        // What was lost for want of a confirmation may be held all the same, and the keeper may not have got to run since.
+        let may_be_held = matches!(self.loss(), None | Some(Loss::Unconfirmed));
+        if self.is_released_on_drop && may_be_held {
             self.grant.release_unattended();
         }
     }
