@@ -3,7 +3,7 @@
 
 use synod_testkit::linearizability::models::primitives::{Input, Output, PrimitivesModel};
 use synod_testkit::linearizability::models::register::{self, RegisterModel};
-use synod_testkit::linearizability::models::{ClockBound, EntryAction, EntryAnswer, map};
+use synod_testkit::linearizability::models::{ClockBound, EntryAnswer, map};
 use synod_testkit::linearizability::{Budget, Operation, check};
 use synod_types::{Index, PrimitiveKind};
 

@@ -21,13 +21,15 @@ pub(crate) fn is_linearizable<M: Model>(model: &M, history: &[Op<M>]) -> bool {
     exists_order(&model.initial(&[]), history, &mut vec![false; history.len()], &mut step)
 }
 
-/// Whether some order of the operations leads from a state through all of them; `step` says where one of them leads, if
-/// the last moment at which it may take effect is the given one.
+/// The states to which an operation leads if it takes effect no later than at the given moment.
+pub(crate) type Step<'a, I, O, S> = dyn FnMut(&S, &Operation<I, O>, Monotonic) -> Vec<S> + 'a;
+
+/// Whether some order of the operations leads from a state through all of them.
 pub(crate) fn exists_order<I, O, S>(
     state: &S,
     history: &[Operation<I, O>],
     placed: &mut [bool],
-    step: &mut dyn FnMut(&S, &Operation<I, O>, Monotonic) -> Vec<S>,
+    step: &mut Step<'_, I, O, S>,
 ) -> bool {
     let left = history.iter().zip(placed.iter()).filter(|(_, placed)| !**placed);
     let returns = left.filter_map(|(operation, _)| operation.returned.as_ref().map(|(at, _)| *at));

@@ -7,7 +7,7 @@ use synod_proto::primitive::v1::command::Operation;
 use synod_proto::primitive::v1::query::Operation as QueryOperation;
 use synod_proto::primitive::v1::scan::Operation as ScanOperation;
 use synod_proto::primitive::v1::{Command, Create, Query, Scan};
-use synod_storage::state::{MemoryStore, StateStore as _};
+use synod_storage::state::{MemoryStore, StateRead as _, StateStore as _};
 use synod_testkit::linearizability::models::primitives::{Input, Output};
 use synod_testkit::linearizability::models::{election, lock};
 use synod_testkit::linearizability::wire;
@@ -119,6 +119,11 @@ impl Machine {
         self.change(SessionId(0), |store, environment, changes| {
             fire_timers(store, environment, changes).unwrap()
         });
+    }
+
+    /// Whether the contents differ.
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        self.store.hash() != other.store.hash()
     }
 
     /// Executes a request.

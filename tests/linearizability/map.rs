@@ -178,7 +178,7 @@ fn a_clear_empties_all_keys_at_one_moment() {
     };
     accept(&MODEL, &history(2, None));
     refuse(&MODEL, &history(2, Some(versioned("x", 2))), 4);
-    refuse(&MODEL, &history(1, None), 3);
+    refuse(&MODEL, &history(1, None), 2);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) type Op = Operation<Input, Output>;
 pub(crate) enum Fault {
     /// It is answered, and its effect is lost.
     LostEffect,
-    /// It takes effect twice, as a retry does that is not recognised.
+    /// It takes effect again later, as a retry does that is not recognised.
     DoubleEffect,
     /// It is answered from an old state and changes nothing.
     StaleAnswer,
@@ -58,6 +58,10 @@ struct Run {
     requests: Requests,
     now: u64,
     executed: u64,
+    /// What is still to go wrong.
+    fault: Option<Fault>,
+    /// A request that is to take effect again.
+    again: Option<Request>,
     /// The machine as it was at times, for answers from old states.
     old: Vec<Machine>,
     /// Requests whose clients have given up, which may still take effect.
@@ -79,6 +83,8 @@ pub(crate) fn record_with_requests(plan: Plan, seed: u64) -> (Vec<Op>, Vec<Reque
         requests: Requests::new(plan.kind, plan.mix),
         now: 0,
         executed: 0,
+        fault: plan.fault,
+        again: None,
         old: Vec::new(),
         abandoned: Vec::new(),
         history: Vec::new(),
@@ -176,22 +182,46 @@ impl Run {
         self.plan.unanswered_one_in != 0 && self.random.one_in(self.plan.unanswered_one_in)
     }
 
-    /// Executes a request, wrongly if it is its turn.
+    /// Executes a request: from the middle of the run on wrongly, once, as soon as that makes a difference.
     fn execute(&mut self, request: &Request) -> Output {
         self.executed += 1;
-        let fault = self.plan.fault.filter(|_| self.executed == self.plan.operations / 2);
-        match fault {
-            Some(Fault::LostEffect) => self.machine.clone().execute(request),
-            Some(Fault::DoubleEffect) => {
-                let output = self.machine.execute(request);
-                self.machine.execute(request);
-                output
+        if self.executed < self.plan.operations / 2 {
+            return self.machine.execute(request);
+        }
+        self.repeat();
+        let before = self.machine.clone();
+        let output = self.machine.execute(request);
+        let has_effect = self.machine.differs_from(&before);
+        match self.fault {
+            Some(Fault::LostEffect) if has_effect => {
+                self.machine = before;
+                self.fault = None;
             }
-            Some(Fault::StaleAnswer) if !self.old.is_empty() => {
-                let which = usize::try_from(self.random.below(self.old.len() as u64)).unwrap();
-                self.old[which].clone().execute(request)
+            Some(Fault::DoubleEffect) if has_effect => {
+                self.again = Some(request.clone());
+                self.fault = None;
             }
-            _ => self.machine.execute(request),
+            Some(Fault::StaleAnswer) => {
+                let mut answers = self.old.iter().map(|old| old.clone().execute(request));
+                if let Some(stale) = answers.find(|stale| *stale != output) {
+                    self.machine = before;
+                    self.fault = None;
+                    return stale;
+                }
+            }
+            _ => {}
+        }
+        output
+    }
+
+    /// Lets a request take effect again, as soon as that makes a difference.
+    fn repeat(&mut self) {
+        let Some(request) = &self.again else { return };
+        let mut twice = self.machine.clone();
+        twice.execute(request);
+        if twice.differs_from(&self.machine) {
+            self.machine = twice;
+            self.again = None;
         }
     }
 

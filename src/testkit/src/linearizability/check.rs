@@ -6,7 +6,8 @@ use super::model::Model;
 use super::operation::{MalformedHistory, Operation};
 use super::partition;
 use super::report::{Report, Undecided, Violation};
-use super::search::{Outcome, Search};
+use super::search::Outcome;
+use super::trial::Trial;
 
 /// How much a check may cost. What is not decided within it is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +47,13 @@ pub fn check<M: Model>(
     for part in partition::split(model, history) {
         let keys = format!("{:?}", part.keys);
         let operations = part.operations.len();
-        let mut search = Search::new(model, history, part, budget, deadline);
-        let outcome = search.run();
         report.partitions += 1;
-        report.steps += search.steps();
-        report.configurations += search.configurations();
-        match outcome {
+        let mut trial = Trial { model, history, part: &part, budget, deadline, report: &mut report };
+        match trial.run(None).0 {
             Outcome::Linearizable => report.linearizable += 1,
-            Outcome::NotLinearizable(deepest) => {
-                report.violations.push(Violation::new(keys, operations, history, deepest));
+            Outcome::NotLinearizable => {
+                let explanation = trial.explain();
+                report.violations.push(Violation::new(keys, operations, history, explanation));
             }
             Outcome::Undecided => report.unknown.push(Undecided { keys, operations }),
         }

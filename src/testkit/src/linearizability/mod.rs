@@ -14,6 +14,8 @@
 //! - An observation that the present state allows is placed at once and for good; see [`Model::observes`].
 //! - Of the others, the one that returned first is tried first, and what never returned is tried last.
 //! - Of operations that never returned and are alike, the earliest is tried only; see [`Model::alike`].
+//! - A configuration in which something is still needed that nothing can bring about any more is not entered; see
+//!   [`Model::mark`].
 //! - A configuration is stored as the operations that were not placed in order, not as one bit for each.
 //!
 //! Invariants:
@@ -47,6 +49,7 @@
 mod cache;
 mod check;
 mod heard;
+mod marks;
 mod model;
 pub mod models;
 mod operation;
@@ -55,10 +58,11 @@ mod placed;
 mod report;
 mod search;
 mod timeline;
+mod trial;
 pub mod wire;
 
 pub use check::{Budget, check};
 pub use heard::Heard;
-pub use model::{Call, Model, Scope};
+pub use model::{Call, Leaves, Model, Scope};
 pub use operation::{MalformedHistory, Operation};
 pub use report::{Report, Undecided, Verdict, Violation};

@@ -51,6 +51,33 @@ pub trait Model {
     fn alike(&self, _one: &Self::Input, _other: &Self::Input) -> bool {
         false
     }
+
+    /// The mark of a state, if the model gives marks. They make the search faster where answers tell much of the state:
+    /// it knows from them which operations need a state that cannot come again.
+    fn mark(&self, _state: &Self::State) -> Option<u64> {
+        None
+    }
+
+    /// The mark that an operation with this answer needs: states with other marks refuse it.
+    fn needs(&self, _input: &Self::Input, _output: &Self::Output) -> Option<u64> {
+        None
+    }
+
+    /// What an operation makes of the mark of a state; [`Leaves::Anything`] is always right.
+    fn leaves(&self, _input: &Self::Input, _output: Option<&Self::Output>) -> Leaves {
+        Leaves::Anything
+    }
+}
+
+/// What an operation makes of the mark of the state in which it takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves {
+    /// The mark stays what it is.
+    Same,
+    /// It becomes this one, or stays what it is.
+    Mark(u64),
+    /// It becomes whatever it becomes.
+    Anything,
 }
 
 /// Which keys an operation touches.

@@ -87,9 +87,9 @@ pub struct Undecided {
     pub operations: usize,
 }
 
-/// How far the search came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Deepest {
+/// How far a history can be explained.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Explanation {
     pub(super) placed: Vec<usize>,
     pub(super) culprit: usize,
     pub(super) unplaced: Vec<usize>,
@@ -98,21 +98,22 @@ pub(super) struct Deepest {
 
 /// Why a partition is not linearizable. Operations are named by their places in the history.
 ///
-/// Everything that had returned before the culprit did can be explained: `placed` is an order that does so, and that
-/// uses as many operations as any that was found. Behind it neither the culprit fits nor anything else that could bring
-/// it about. Its [`Display`](fmt::Display) shows the end of that order, the state, and what does not fit.
+/// Everything that had returned before the culprit did can be explained: `placed` is an order that does so. No order
+/// explains the answer of the culprit as well. If it went beyond the budget to find out which operation is the first,
+/// some that returned later is named, and the order explains less.
+/// The [`Display`](fmt::Display) shows the end of that order, the state after it, and what does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The keys of the partition.
     pub keys: String,
     /// How many operations the partition has.
     pub operations: usize,
-    /// The longest order of operations that explains all that returned before the culprit.
+    /// An order of operations that explains all that returned before the culprit. The culprit is among them if others
+    /// saw its effect.
     pub placed: Vec<usize>,
     /// The first operation to return with an answer that no order explains.
     pub culprit: usize,
-    /// What was on its way at the time and cannot follow either, the culprit included, by time of return; last those
-    /// that never returned.
+    /// What was on its way when the culprit returned and has no place in that order, the culprit included.
     pub unplaced: Vec<usize>,
     text: String,
 }
@@ -122,10 +123,10 @@ impl Violation {
         keys: String,
         operations: usize,
         history: &[Operation<I, O>],
-        deepest: Deepest,
+        explanation: Explanation,
     ) -> Self {
-        let Deepest { placed, culprit, unplaced, state } = deepest;
-        let text = explain(history, &placed, culprit, &unplaced, &state);
+        let Explanation { placed, culprit, unplaced, state } = explanation;
+        let text = text(history, &placed, culprit, &unplaced, &state);
         Self { keys, operations, placed, culprit, unplaced, text }
     }
 }
@@ -137,7 +138,7 @@ impl fmt::Display for Violation {
     }
 }
 
-fn explain<I: Debug, O: Debug>(
+fn text<I: Debug, O: Debug>(
     history: &[Operation<I, O>],
     placed: &[usize],
     culprit: usize,

@@ -6,11 +6,11 @@ use synod_types::Monotonic;
 
 use super::cache::Cache;
 use super::check::Budget;
+use super::marks::Marks;
 use super::model::{Call, Model};
 use super::operation::Operation;
 use super::partition::Part;
 use super::placed::Placed;
-use super::report::Deepest;
 use super::timeline::{Timeline, Unanswered};
 
 /// How many configurations are tried between two looks at the clock.
@@ -20,17 +20,22 @@ const ROUNDS_BETWEEN_LOOKS: u64 = 1_024;
 const END_OF_TIME: Monotonic = Monotonic::from_nanos(u64::MAX);
 
 /// What the search has found.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Linearizable,
-    NotLinearizable(Deepest),
+    NotLinearizable,
     Undecided,
 }
+
+/// How much of a history counts: a return and its place in the history. Later returns are not known yet.
+pub(super) type Cut = (Monotonic, usize);
 
 /// An operation with what is known of it before the search. They are numbered: first those with an answer, then those
 /// without, each by the order of invocation.
 struct Subject<'a, M: Model> {
-    operation: &'a Operation<M::Input, M::Output>,
+    input: &'a M::Input,
+    invoked_at: Monotonic,
+    returned: Option<(Monotonic, &'a M::Output)>,
     /// Its place in the whole history.
     place: usize,
     /// Of those with an answer: whether the model says that it changes nothing.
@@ -52,30 +57,28 @@ struct Frame<S> {
     successors: std::vec::IntoIter<S>,
 }
 
-/// What came of entering a configuration.
+/// What came of entering a configuration: an order of everything, something to go on from, or nothing that is new or
+/// leads anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entered {
     Complete,
     New,
-    Known,
+    Nothing,
 }
-
-/// How far an order goes: the return that it cannot pass, then how many operations it has.
-type Progress = (usize, usize);
 
 pub(super) struct Search<'a, M: Model> {
     model: &'a M,
     subjects: Vec<Subject<'a, M>>,
     answered: usize,
-    keys: Vec<M::Key>,
+    initial: M::State,
     budget: Budget,
     deadline: Option<Instant>,
     timeline: Timeline,
     unanswered: Unanswered,
     placed: Placed,
-    placed_count: usize,
+    marks: Marks,
     cache: Cache<M::State>,
     stack: Vec<Frame<M::State>>,
-    best: Progress,
     steps: u64,
     configurations: u64,
 }
@@ -84,39 +87,39 @@ impl<'a, M: Model> Search<'a, M> {
     pub(super) fn new(
         model: &'a M,
         history: &'a [Operation<M::Input, M::Output>],
-        part: Part<M::Key>,
+        part: &Part<M::Key>,
+        cut: Option<Cut>,
         budget: Budget,
         deadline: Option<Instant>,
     ) -> Self {
-        let (subjects, answered) = subjects(model, history, part.operations);
+        let (subjects, answered) = subjects(model, history, &part.operations, cut);
         let mut spans = Vec::with_capacity(answered);
         let mut invoked_at = Vec::new();
-        for Subject { operation, .. } in &subjects {
-            match operation.returned_at() {
-                Some(returned_at) => spans.push((operation.invoked_at, returned_at)),
-                None => invoked_at.push(operation.invoked_at),
+        for subject in &subjects {
+            match subject.returned {
+                Some((returned_at, _)) => spans.push((subject.invoked_at, returned_at)),
+                None => invoked_at.push(subject.invoked_at),
             }
         }
         Self {
             model,
             answered,
-            keys: part.keys,
+            initial: model.initial(&part.keys),
             budget,
             deadline,
             timeline: Timeline::new(&spans),
             placed: Placed::new(answered, invoked_at.len()),
             unanswered: Unanswered::new(invoked_at),
+            marks: Marks::new(model, subjects.iter().map(|subject| subject.call(END_OF_TIME))),
             subjects,
-            placed_count: 0,
             cache: Cache::new(),
             stack: Vec::new(),
-            best: (0, 0),
             steps: 0,
             configurations: 0,
         }
     }
 
-    /// How often the model was asked, in both searches if there were two.
+    /// How often the model was asked.
     pub(super) const fn steps(&self) -> u64 {
         self.steps
     }
@@ -126,53 +129,26 @@ impl<'a, M: Model> Search<'a, M> {
         self.configurations
     }
 
-    /// Searches. If there is no order, the search is run again up to the configuration that came furthest, which is
-    /// cheaper than to write each one down that comes further than those before.
+    /// Tries everything, until an order is found, which then is on the stack.
     pub(super) fn run(&mut self) -> Outcome {
-        match self.explore(None) {
-            Explored::Complete => Outcome::Linearizable,
-            Explored::OverBudget => Outcome::Undecided,
-            Explored::All | Explored::Reached => {
-                let goal = self.best;
-                self.start_over();
-                self.explore(Some(goal));
-                self.describe().map_or(Outcome::Undecided, Outcome::NotLinearizable)
-            }
-        }
-    }
-
-    /// Tries everything, or until an order has come as far as `goal`, which then is on the stack.
-    fn explore(&mut self, goal: Option<Progress>) -> Explored {
-        let initial = self.model.initial(&self.keys);
-        let mut entered = self.enter(Vec::new(), initial);
+        let mut entered = self.enter(Vec::new(), self.initial.clone());
         for round in 1.. {
-            match entered {
-                Entered::Complete => return Explored::Complete,
-                Entered::New if goal.is_some_and(|goal| self.best == goal) => return Explored::Reached,
-                Entered::New | Entered::Known => {}
+            if entered == Entered::Complete {
+                return Outcome::Linearizable;
             }
             if self.is_over_budget(round) {
-                return Explored::OverBudget;
+                return Outcome::Undecided;
             }
             entered = match self.next_alternative() {
                 Some((operation, state)) => {
                     self.place(operation);
                     self.enter(vec![operation], state)
                 }
-                None if self.leave() => Entered::Known,
-                None => return Explored::All,
+                None if self.leave() => Entered::Nothing,
+                None => return Outcome::NotLinearizable,
             };
         }
-        Explored::OverBudget
-    }
-
-    /// Forgets what was searched, for a second time that must be like the first and therefore needs no budget.
-    fn start_over(&mut self) {
-        while self.leave() {}
-        self.cache = Cache::new();
-        self.best = (0, 0);
-        self.budget = Budget { steps: u64::MAX, configurations: u64::MAX, duration: None };
-        self.deadline = None;
+        Outcome::Undecided
     }
 
     fn is_over_budget(&self, round: u64) -> bool {
@@ -187,29 +163,28 @@ impl<'a, M: Model> Search<'a, M> {
         let mut candidates = Vec::new();
         let first_return = loop {
             candidates.clear();
-            let Some(first_return) = self.timeline.candidates(&mut candidates) else {
-                return Entered::Complete;
-            };
-            if !self.place_observations(&candidates, first_return, &state, &mut placed) {
-                break first_return;
+            match self.timeline.candidates(&mut candidates) {
+                Some(first) if self.place_observations(&candidates, first, &state, &mut placed) => {}
+                first => break first,
             }
         };
-        if !self.cache.insert(&self.placed, &state) {
+        let is_hopeless = self.marks.are_out_of_reach(self.model.mark(&state));
+        if is_hopeless || !self.cache.insert(&self.placed, &state) {
             self.take_back(&placed);
-            return Entered::Known;
+            return Entered::Nothing;
         }
         self.configurations += 1;
-        self.best = self.best.max((self.timeline.place_of_return(first_return), self.placed_count));
-        self.order(&mut candidates, first_return);
+        let latest = first_return.map_or(END_OF_TIME, |first| self.returned_at(first));
+        self.order(&mut candidates, latest);
         self.stack.push(Frame {
             placed,
             state,
-            latest: self.returned_at(first_return),
+            latest,
             candidates: candidates.into_iter(),
             candidate: 0,
             successors: Vec::new().into_iter(),
         });
-        Entered::New
+        if first_return.is_some() { Entered::New } else { Entered::Complete }
     }
 
     /// Places every candidate that observes the state and is allowed by it; tells whether there was one.
@@ -234,9 +209,8 @@ impl<'a, M: Model> Search<'a, M> {
     }
 
     /// Puts candidates into the order in which they are tried.
-    fn order(&self, candidates: &mut Vec<usize>, first_return: usize) {
+    fn order(&self, candidates: &mut Vec<usize>, latest: Monotonic) {
         candidates.sort_by_key(|candidate| self.timeline.place_of_return(*candidate));
-        let latest = self.returned_at(first_return);
         let waits = |number: &usize| {
             let stand_in = self.subjects.get(self.answered + number).and_then(|subject| subject.stand_in);
             stand_in.is_none_or(|stand_in| self.placed.contains_unanswered(stand_in))
@@ -274,25 +248,19 @@ impl<'a, M: Model> Search<'a, M> {
     fn step(&mut self, number: usize, state: &M::State, latest: Monotonic) -> Vec<M::State> {
         self.steps += 1;
         let mut next = Vec::new();
-        if let Some(Subject { operation, .. }) = self.subjects.get(number) {
-            let call = Call {
-                input: &operation.input,
-                output: operation.output(),
-                invoked_at: operation.invoked_at,
-                latest,
-            };
-            self.model.step(state, call, &mut next);
+        if let Some(subject) = self.subjects.get(number) {
+            self.model.step(state, subject.call(latest), &mut next);
         }
         next
     }
 
     fn returned_at(&self, number: usize) -> Monotonic {
         let subject = self.subjects.get(number);
-        subject.and_then(|subject| subject.operation.returned_at()).unwrap_or(END_OF_TIME)
+        subject.and_then(|subject| subject.returned).map_or(END_OF_TIME, |(returned_at, _)| returned_at)
     }
 
     fn place(&mut self, number: usize) {
-        self.placed_count += 1;
+        self.marks.place(number);
         match number.checked_sub(self.answered) {
             None => {
                 self.timeline.lift(number);
@@ -308,7 +276,7 @@ impl<'a, M: Model> Search<'a, M> {
     /// Takes back what was placed last.
     fn take_back(&mut self, placed: &[usize]) {
         for number in placed.iter().rev() {
-            self.placed_count -= 1;
+            self.marks.put_back(*number);
             match number.checked_sub(self.answered) {
                 None => {
                     self.placed.remove_answered(*number);
@@ -322,56 +290,54 @@ impl<'a, M: Model> Search<'a, M> {
         }
     }
 
-    /// Describes the configuration on top of the stack.
-    fn describe(&self) -> Option<Deepest> {
-        let top = self.stack.last()?;
-        let mut unplaced = Vec::new();
-        let first_return = self.timeline.candidates(&mut unplaced)?;
-        self.order(&mut unplaced, first_return);
+    /// The order that was found, by places in the history, and the state after it.
+    pub(super) fn found(&self) -> (Vec<usize>, &M::State) {
         let place = |number: &usize| self.subjects.get(*number).map(|subject| subject.place);
-        Some(Deepest {
-            placed: self.stack.iter().flat_map(|frame| &frame.placed).filter_map(place).collect(),
-            culprit: place(&first_return)?,
-            unplaced: unplaced.iter().filter_map(place).collect(),
-            state: format!("{:?}", top.state),
-        })
+        let placed = self.stack.iter().flat_map(|frame| &frame.placed).filter_map(place).collect();
+        (placed, self.stack.last().map_or(&self.initial, |top| &top.state))
     }
 }
 
-/// How an exploration ended.
-enum Explored {
-    Complete,
-    All,
-    Reached,
-    OverBudget,
+impl<'a, M: Model> Subject<'a, M> {
+    const fn call(&self, latest: Monotonic) -> Call<'a, M::Input, M::Output> {
+        let output = match self.returned {
+            Some((_, output)) => Some(output),
+            None => None,
+        };
+        Call { input: self.input, output, invoked_at: self.invoked_at, latest }
+    }
 }
 
 /// Numbers the operations of a partition, without those that never returned and only observe.
 fn subjects<'a, M: Model>(
     model: &M,
     history: &'a [Operation<M::Input, M::Output>],
-    places: Vec<usize>,
+    places: &[usize],
+    cut: Option<Cut>,
 ) -> (Vec<Subject<'a, M>>, usize) {
     let mut subjects: Vec<_> = places
-        .into_iter()
+        .iter()
         .filter_map(|place| {
-            let operation = history.get(place)?;
-            let observes = model.observes(&operation.input, operation.output());
-            let matters = operation.returned.is_some() || !observes;
-            matters.then_some(Subject { operation, place, observes, stand_in: None })
+            let Operation { input, invoked_at, returned, .. } = history.get(*place)?;
+            if cut.is_some_and(|(until, _)| *invoked_at > until) {
+                return None;
+            }
+            let returned = returned.as_ref().map(|(returned_at, output)| (*returned_at, output));
+            let returned = returned.filter(|(at, _)| cut.is_none_or(|cut| (*at, *place) <= cut));
+            let observes = model.observes(input, returned.map(|(_, output)| output));
+            let matters = returned.is_some() || !observes;
+            let (invoked_at, place) = (*invoked_at, *place);
+            matters.then_some(Subject { input, invoked_at, returned, place, observes, stand_in: None })
         })
         .collect();
-    let order = |subject: &Subject<'_, M>| {
-        (subject.operation.returned.is_none(), subject.operation.invoked_at, subject.place)
-    };
-    subjects.sort_by_key(order);
-    let answered = subjects.partition_point(|subject| subject.operation.returned.is_some());
+    subjects.sort_by_key(|subject| (subject.returned.is_none(), subject.invoked_at, subject.place));
+    let answered = subjects.partition_point(|subject| subject.returned.is_some());
     let unanswered = subjects.get_mut(answered..).unwrap_or_default();
     let stand_ins: Vec<_> = (0..unanswered.len())
         .map(|number| {
             let (earlier, later) = unanswered.split_at(number);
-            let input = &later.first()?.operation.input;
-            earlier.iter().rposition(|other| model.alike(&other.operation.input, input))
+            let input = later.first()?.input;
+            earlier.iter().rposition(|other| model.alike(other.input, input))
         })
         .collect();
     for (subject, stand_in) in unanswered.iter_mut().zip(stand_ins) {

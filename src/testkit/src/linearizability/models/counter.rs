@@ -3,7 +3,7 @@
 use synod_types::{ErrorCode, PrimitiveId};
 
 use super::Answer;
-use crate::linearizability::model::{Call, Model, Scope};
+use crate::linearizability::model::{Call, Leaves, Model, Scope};
 
 /// What can be done to a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,5 +82,30 @@ impl Model for CounterModel {
 
     fn alike(&self, one: &Input, other: &Input) -> bool {
         one.action == other.action
+    }
+
+    fn mark(&self, state: &i64) -> Option<u64> {
+        Some(state.cast_unsigned())
+    }
+
+    fn needs(&self, input: &Input, output: &Answer<Number>) -> Option<u64> {
+        let Number { value, previous } = output.as_ref().ok()?;
+        let before = match input.action {
+            Action::Get => *value,
+            Action::Set(_) => (*previous)?,
+            Action::Update { expected, .. } => expected,
+            Action::Increment(delta) => value.wrapping_sub(delta),
+            Action::Decrement(delta) => value.wrapping_add(delta),
+        };
+        Some(before.cast_unsigned())
+    }
+
+    fn leaves(&self, input: &Input, output: Option<&Answer<Number>>) -> Leaves {
+        match (input.action, output) {
+            (Action::Get, _) | (_, Some(Err(_))) => Leaves::Same,
+            (_, Some(Ok(Number { value, .. }))) => Leaves::Mark(value.cast_unsigned()),
+            (Action::Set(value) | Action::Update { value, .. }, None) => Leaves::Mark(value.cast_unsigned()),
+            (Action::Increment(_) | Action::Decrement(_), None) => Leaves::Anything,
+        }
     }
 }

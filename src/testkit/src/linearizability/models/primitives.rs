@@ -3,7 +3,7 @@
 use synod_types::PrimitiveId;
 
 use super::{Answer, ClockBound, ItemKey, counter, election, lock, map, set, value};
-use crate::linearizability::model::{Call, Model, Scope};
+use crate::linearizability::model::{Call, Leaves, Model, Scope};
 
 /// Declares the enums of all kinds and the dispatch between them.
 macro_rules! kinds {
@@ -86,6 +86,30 @@ macro_rules! kinds {
                 match (one, other) {
                     $((Input::$kind(one), Input::$kind(other)) => self.$module.alike(one, other),)*
                     _ => false,
+                }
+            }
+
+            fn mark(&self, state: &State) -> Option<u64> {
+                match state {
+                    State::Initial => None,
+                    $(State::$kind(state) => self.$module.mark(state),)*
+                }
+            }
+
+            fn needs(&self, input: &Input, output: &Output) -> Option<u64> {
+                match (input, output) {
+                    $((Input::$kind(input), Output::$kind(output)) => self.$module.needs(input, output),)*
+                    _ => None,
+                }
+            }
+
+            fn leaves(&self, input: &Input, output: Option<&Output>) -> Leaves {
+                match (input, output) {
+                    $((Input::$kind(input), Some(Output::$kind(output))) => {
+                        self.$module.leaves(input, Some(output))
+                    })*
+                    $((Input::$kind(input), None) => self.$module.leaves(input, None),)*
+                    _ => Leaves::Anything,
                 }
             }
         }

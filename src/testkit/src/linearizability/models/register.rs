@@ -1,6 +1,6 @@
 //! A register: the smallest model, and the yardstick for the search. It stands for no primitive.
 
-use crate::linearizability::model::{Call, Model, Scope};
+use crate::linearizability::model::{Call, Leaves, Model, Scope};
 
 /// What can be done to a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,5 +69,24 @@ impl Model for RegisterModel {
 
     fn alike(&self, one: &Input, other: &Input) -> bool {
         one == other
+    }
+
+    fn mark(&self, state: &u64) -> Option<u64> {
+        Some(*state)
+    }
+
+    fn needs(&self, input: &Input, output: &Output) -> Option<u64> {
+        match (input.action, output) {
+            (Action::Read, Output::Read(value)) => Some(*value),
+            (Action::CompareAndSet(expected, _), Output::Compared(true)) => Some(expected),
+            _ => None,
+        }
+    }
+
+    fn leaves(&self, input: &Input, output: Option<&Output>) -> Leaves {
+        match (input.action, output) {
+            (Action::Read, _) | (_, Some(Output::Compared(false))) => Leaves::Same,
+            (Action::Write(value) | Action::CompareAndSet(_, value), _) => Leaves::Mark(value),
+        }
     }
 }
