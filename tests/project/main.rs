@@ -1,6 +1,7 @@
 //! The project's own rules, as tests: what may depend on what, and what a tree that is kept looks like.
 
 mod dependencies;
+mod mutants;
 mod tidy;
 
 use std::path::{Path, PathBuf};

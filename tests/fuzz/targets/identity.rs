@@ -1,7 +1,6 @@
 //! See decoders/identity.rs.
 #![no_main]
 
-#[allow(dead_code)]
 #[path = "../decoders/mod.rs"]
 mod decoders;
 

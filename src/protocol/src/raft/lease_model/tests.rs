@@ -1,3 +1,5 @@
+//! What the model says of the design, and of designs that differ from it in one point.
+
 use stateright::{Checker, HasDiscoveries, Model as _};
 
 use super::*;
