@@ -30,7 +30,11 @@ fn every_mutant_says_why_and_fits_the_code() {
             .output()
             .expect("this test needs git");
         if !checked.status.success() {
-            problems.push(format!("{}: {}", patch.display(), String::from_utf8_lossy(&checked.stderr).trim()));
+            problems.push(format!(
+                "{}: {}",
+                patch.display(),
+                String::from_utf8_lossy(&checked.stderr).trim()
+            ));
         }
     }
     assert!(problems.is_empty(), "write these anew:\n{}", problems.join("\n"));
