@@ -21,8 +21,8 @@ use crate::resolver::FixedResolver;
 const NAMESPACE: &str = "default";
 const GROUP: &str = "embedded";
 
-/// How long the group may take to be ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the group may take to be ready, on a machine that has much else to do.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Small segments of the log, for little is written; but the greatest request has to fit into one.
 const SEGMENT_BYTES: u64 = 4 << 20;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use synod_types::ErrorCode;
 use tokio::task::JoinSet;
 
-use super::cluster::{Cluster, Count, Shape, until};
+use super::cluster::{Cluster, Count, Shape, soon, until};
 use crate::{Counter, Group};
 
 /// Tasks that increment a counter until they are told to stop.
@@ -183,6 +184,28 @@ async fn a_closed_client_says_so() {
     let error = counter.increment(1).await.unwrap_err();
     assert_eq!((error.code(), error.may_have_happened()), (ErrorCode::Cancelled, false));
     assert_eq!(group.counter("hits").get().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn whoever_waits_when_the_client_is_closed_is_told() {
+    let (cluster, direct) = Cluster::with_group(Shape { nodes: 1, ..Shape::default() }).await;
+    let _holder = direct.lock("l").acquire().await.unwrap();
+    let _leader = direct.election("e").enter("a").await.unwrap();
+    let client = cluster.client().await;
+    let group = client.default_group().await.unwrap();
+    let mut events = group.map("m").events().await.unwrap();
+    let second = group.election("e").enter("b").await.unwrap();
+    let (lock, status) = (group.lock("l"), direct.lock("l"));
+    let queued = tokio::spawn(async move { lock.acquire().await });
+    until("it waits", async || (status.status().await.unwrap().queue.len() == 1).then_some(())).await;
+
+    client.close().await;
+    assert_eq!(soon("an end", queued).await.unwrap().unwrap_err().code(), ErrorCode::Cancelled);
+    let last = soon("an end", events.next()).await.unwrap().unwrap_err();
+    assert_eq!((last.code(), last.may_have_happened()), (ErrorCode::Cancelled, false));
+    assert!(soon("an end", events.next()).await.is_none(), "an error is the last item");
+    assert_eq!(soon("an end", second.wait_until_leader()).await.unwrap_err().code(), ErrorCode::NotHeld);
+    assert_eq!(status.status().await.unwrap().queue, [], "nobody is left in the queue");
 }
 
 #[tokio::test]
