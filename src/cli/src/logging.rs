@@ -8,12 +8,20 @@ use tracing_subscriber::EnvFilter;
 #[derive(clap::Args)]
 #[group(skip)]
 pub(crate) struct Arguments {
-    /// What to log: error, warn, info, debug or trace, also by module, as in "info,synod_node=debug".
-    #[arg(long, global = true, value_name = "FILTER", env = "SYNOD_LOG", default_value = "info")]
-    log: String,
+    /// What to log: error, warn, info, debug or trace, also by module, as in "info,synod_node=debug". If nothing is
+    /// said, servers log "info" and all else "warn".
+    #[arg(long, global = true, value_name = "FILTER", env = "SYNOD_LOG", help_heading = "Output")]
+    log: Option<String>,
 
     /// How to log: text for people, json for machines.
-    #[arg(long, global = true, value_name = "FORMAT", env = "SYNOD_LOG_FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "SYNOD_LOG_FORMAT",
+        default_value = "text",
+        help_heading = "Output"
+    )]
     log_format: Format,
 }
 
@@ -24,11 +32,12 @@ enum Format {
 }
 
 impl Arguments {
-    /// Starts logging. A filter that cannot be read is replaced by "info", and said to be.
-    pub(crate) fn start(&self) {
-        let (filter, problem) = match EnvFilter::try_new(&self.log) {
+    /// Starts logging, with a filter if none is said. One that cannot be read is replaced by it, and said to be.
+    pub(crate) fn start(&self, default: &'static str) {
+        let wanted = self.log.as_deref().filter(|filter| !filter.is_empty()).unwrap_or(default);
+        let (filter, problem) = match EnvFilter::try_new(wanted) {
             Ok(filter) => (filter, None),
-            Err(error) => (EnvFilter::new("info"), Some(error)),
+            Err(error) => (EnvFilter::new(default), Some(error)),
         };
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         match self.log_format {
@@ -36,7 +45,7 @@ impl Arguments {
             Format::Json => builder.json().init(),
         }
         if let Some(error) = problem {
-            tracing::warn!(filter = self.log, %error, "the log filter cannot be read: using \"info\"");
+            tracing::warn!(filter = wanted, default, %error, "the log filter cannot be read: the default is used");
         }
     }
 }

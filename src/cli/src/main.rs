@@ -3,9 +3,15 @@
 //! One binary is everything: the server (`node`), a whole group on one machine (`dev`), and the verbs with which
 //! people and scripts use primitives. Each command is a module of its own; this file only picks one.
 
+mod commands;
 mod dev;
+mod exit;
+mod input;
 mod logging;
 mod node;
+mod output;
+mod progress;
+mod target;
 
 use std::process::ExitCode;
 
@@ -13,7 +19,7 @@ use clap::Parser;
 
 /// Coordination for programs on Kubernetes: replicated maps, sets, counters, values, locks and elections.
 #[derive(Parser)]
-#[command(name = "synod", version)]
+#[command(name = "synod", version, after_long_help = exit::HELP)]
 struct Arguments {
     #[command(flatten)]
     logging: logging::Arguments,
@@ -24,6 +30,8 @@ struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Use(commands::Command),
     Dev(dev::Arguments),
     /// Run a node: the process that hosts replicas.
     Node(node::Arguments),
@@ -31,8 +39,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let Arguments { logging, command } = Arguments::parse();
-    logging.start();
+    logging.start(match command {
+        Command::Use(_) => "warn",
+        Command::Dev(_) | Command::Node(_) => "info",
+    });
     let done = match command {
+        Command::Use(command) => Ok(command.run()),
         Command::Dev(arguments) => dev::run(arguments),
         Command::Node(arguments) => node::run(arguments).map(|()| ExitCode::SUCCESS),
     };
