@@ -1,1 +1,3 @@
-//! Tests of the whole. Each target is a folder here; this library is empty.
+//! Tests of the whole. Each target is a folder here; this library is what several of them need to run real processes.
+
+pub mod running;

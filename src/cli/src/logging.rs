@@ -39,7 +39,9 @@ impl Arguments {
             Ok(filter) => (filter, None),
             Err(error) => (EnvFilter::new(default), Some(error)),
         };
-        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        // Where standard error is gone, saying so there would panic.
+        let builder = tracing_subscriber::fmt().log_internal_errors(false);
+        let builder = builder.with_env_filter(filter).with_writer(std::io::stderr);
         match self.log_format {
             Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
             Format::Json => builder.json().init(),

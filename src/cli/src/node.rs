@@ -98,7 +98,7 @@ fn exit_with_parent() -> anyhow::Result<()> {
     std::thread::Builder::new().name("parent".to_owned()).spawn(|| {
         let mut buffer = [0; 64];
         while std::io::stdin().lock().read(&mut buffer).is_ok_and(|read| read > 0) {}
-        tracing::warn!("the parent process is gone: stopping at once");
+        // Nobody is left to be told: standard error went with the parent, too.
         std::process::exit(1);
     })?;
     Ok(())

@@ -41,6 +41,14 @@ pub(crate) fn room_for_connections() -> usize {
     usize::try_from(files.saturating_sub(FILES_RESERVED)).unwrap_or(usize::MAX).max(16)
 }
 
+/// The connections to a listener that serves beside the nodes, without end, and with the same bounds: so many that the
+/// process keeps files to spare, and none on which nothing comes.
+pub fn connections(
+    listener: TcpListener,
+) -> impl Stream<Item = io::Result<impl AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static>> {
+    Acceptor::new(listener, room_for_connections(), Number::default()).into_stream()
+}
+
 /// Takes connections in at one port.
 pub(crate) struct Acceptor {
     listener: TcpListener,

@@ -41,6 +41,7 @@ mod slot;
 mod snapshots;
 mod writer;
 
+pub use accept::connections;
 pub use clock::SystemClock;
 pub use config::{Config, ListenError};
 pub use home::{Home, HomeError, Opened};

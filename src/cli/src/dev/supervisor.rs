@@ -20,7 +20,6 @@ use synod_types::Clock as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
 use super::directory::{LocalDirectory, check_ports};
@@ -35,6 +34,13 @@ use super::{Refusal, console, ports};
 
 /// How long to wait before a primitive that could not be created is tried again.
 const PRIMITIVE_RETRY: Duration = Duration::from_secs(1);
+
+/// The most calls at a time on one connection to the controller: watchers, mostly.
+const STREAMS_MAX: u32 = 256;
+
+/// How often clients of the controller are asked whether they are still there, and how long they have to answer.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a shell says of a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -96,11 +102,13 @@ impl Supervisor {
             tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
         let (_health, health) = tonic_health::server::health_reporter();
         let router = Server::builder()
-            .tcp_nodelay(true)
+            .max_concurrent_streams(STREAMS_MAX)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .add_service(ControllerService::server(directory.clone()))
             .add_service(health)
             .add_service(reflection.build_v1().context("the service cannot be described")?);
-        tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+        tokio::spawn(router.serve_with_incoming(synod_node::connections(listener)));
         let ready = async {
             tokio::join!(all_ready(&directory, &run), create_all(&directory, &primitives));
             console::say(banner(&directory, &run, &primitives, started.elapsed()));

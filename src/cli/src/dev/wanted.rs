@@ -32,6 +32,12 @@ impl Wanted {
             manifest::read_files(files)
         };
         let manifests = read.map_err(|error| refusal(error.problems()))?;
+        if manifests.is_empty() {
+            let names: Vec<_> = files.iter().map(|file| format!("\"{}\"", file.display())).collect();
+            let problem =
+                format!("there is neither a PartitionGroup nor a Primitive in {}", names.join(", "));
+            return Err(Refusal::Files(vec![format!("error: {problem}")]));
+        }
         let mut wanted = Self::default();
         for Manifest { location, object } in manifests {
             match object {

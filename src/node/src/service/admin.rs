@@ -184,11 +184,9 @@ async fn describe(slot: &Slot) -> Replica {
 }
 
 fn failed(slot: &Slot, blank: Replica, member: Option<MemberId>, error: &Error) -> Replica {
-    let dir = slot.home().dir().display();
+    // What to do about it depends on the others: whether a majority of them has the data.
     let problem = match error.code() {
-        ErrorCode::Corrupt => {
-            format!("{error}; stop the node and delete \"{dir}\" to let a new member take its place")
-        }
+        ErrorCode::Corrupt => format!("{error} (its data is in \"{}\")", slot.home().dir().display()),
         _ => error.to_string(),
     };
     Replica { phase: Phase::Failed as i32, member_id: member.map_or(0, MemberId::get), problem, ..blank }

@@ -255,6 +255,21 @@ fn without_a_leader() {
             "stuck: the majority is lost for good: 1 of 3",
         ),
         (
+            "the majority cannot use its data",
+            "a=follower:1 b=failed:2 c=failed:3",
+            "a1 b2 c3",
+            "a1 b2 c3",
+            "stuck: the majority is lost for good: 1 of 3 voters are there, and 2 are needed, but b has failed: broken, c has \
+             failed: broken",
+        ),
+        (
+            "the only one cannot use its data",
+            "a=failed:1",
+            "",
+            "a1",
+            "stuck: every node answers, and none can use what it has: a has failed: broken; bring",
+        ),
+        (
             "a learner does not count",
             "a=follower:1 b=down c=learner:3",
             "a1 b2 c3?",

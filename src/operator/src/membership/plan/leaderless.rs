@@ -43,6 +43,15 @@ impl Leaderless<'_> {
         names(self.observation.nodes.iter().filter(|node| fits(&node.replica)))
     }
 
+    /// The nodes that have data and cannot use it, each with the reason.
+    fn failures(&self) -> Vec<String> {
+        let failed = self.observation.nodes.iter().filter_map(|node| match &node.replica {
+            Replica::Failed { problem, .. } => Some(format!("{} has failed: {problem}", node.name)),
+            _ => None,
+        });
+        failed.collect()
+    }
+
     /// A partition that never began, begins: once every desired node answers, and none of them holds data.
     pub(super) fn begin(&self) -> Option<Step> {
         if self.genesis.is_some() || self.observation.running().next().is_some() {
@@ -111,10 +120,13 @@ impl Leaderless<'_> {
         if !unreachable.is_empty() {
             return wait(format!("no member answers: waiting for {}", unreachable.join(", ")));
         }
-        Some(Step::Stuck {
-            problem: "every node answers, and none has the data of the partition".to_owned(),
-            next: RECOVER.to_owned(),
-        })
+        let failures = self.failures();
+        let problem = if failures.is_empty() {
+            "every node answers, and none has the data of the partition".to_owned()
+        } else {
+            format!("every node answers, and none can use what it has: {}", failures.join(", "))
+        };
+        Some(Step::Stuck { problem, next: RECOVER.to_owned() })
     }
 
     /// Somebody holds data, and nobody leads: are there enough to elect a leader?
@@ -131,9 +143,13 @@ impl Leaderless<'_> {
         if alive + missing.len() >= needed {
             return Step::Wait(format!("no majority: {problem}; waiting for {}", missing.join(", ")));
         }
-        Step::Stuck {
-            problem: format!("the majority is lost for good: {problem}, but the others have lost their data"),
-            next: RECOVER.to_owned(),
-        }
+        let lost = "the majority is lost for good";
+        let failures = self.failures();
+        let problem = if failures.is_empty() {
+            format!("{lost}: {problem}, but the others have lost their data")
+        } else {
+            format!("{lost}: {problem}, but {}", failures.join(", "))
+        };
+        Step::Stuck { problem, next: RECOVER.to_owned() }
     }
 }
