@@ -15,6 +15,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ([`Error::is_retryable`]), and whether the write may have happened all the same ([`Error::may_have_happened`]).
 /// The client has already tried again, for as long as the timeout of the request allows, wherever that is safe: an
 /// error is what is left to be decided by the program.
+///
+/// Besides what its own documentation says, every operation may fail with
+///
+/// | code | meaning | may have happened |
+/// |---|---|---|
+/// | [`Invalid`](ErrorCode::Invalid) | a name, key, value or option is not allowed | no |
+/// | [`Forbidden`](ErrorCode::Forbidden) | the name belongs to another kind of primitive | no |
+/// | [`NotFound`](ErrorCode::NotFound) | the primitive must exist already, and does not | no |
+/// | [`Timeout`](ErrorCode::Timeout) | no answer within the request timeout | if it was sent |
+/// | [`ResourceExhausted`](ErrorCode::ResourceExhausted) | too much was asked, until the time was over | no |
+/// | [`SessionNotFound`](ErrorCode::SessionNotFound) | the session expired before the answer came | yes |
+/// | [`Cancelled`](ErrorCode::Cancelled) | the client was closed | if it was sent |
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct Error(#[from] synod_types::Error);

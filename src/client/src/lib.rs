@@ -51,10 +51,11 @@
 //! - **What is held is given up in time.** A [`Guard`] or [`Candidacy`] counts as lost before the server could give what
 //!   it holds to somebody else.
 //!
-//! # Timeouts
+//! # Timeouts and cancellation
 //!
-//! An operation tries for as long as the request timeout, over all leaders that come and go. When it gives up on a write
-//! that may have been sent, that write is not sent again. The next write of this client to the same partition that begins
+//! An operation tries for as long as the request timeout, over all leaders that come and go. Dropping its future gives it
+//! up earlier, which is safe at any moment: a write that was not sent yet never will be. When it gives up on a write that
+//! may have been sent, that write is not sent again. The next write of this client to the same partition that begins
 //! when no earlier one waits any more settles it: once that has succeeded, the one that was given up has happened by then,
 //! or never will.
 //!
