@@ -1,6 +1,6 @@
 # Short names for what is typed often. `make help` lists them.
 
-.PHONY: help build test lint doc generate dev sim soak fuzz ci
+.PHONY: help build test lint doc generate dev sim soak fuzz mutants ci
 
 help: ## List the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -33,6 +33,9 @@ soak: ## Simulate many runs: make soak SEEDS=100000
 
 fuzz: ## Look for bytes that break a decoder, with a nightly toolchain: make fuzz DECODER=manifest
 	cd tests/fuzz && cargo +nightly fuzz run --fuzz-dir . $(DECODER) corpus/$(DECODER)
+
+mutants: ## Put known bugs into a copy and see whether the tests find them
+	cargo xtask mutants
 
 ci: ## Everything that must hold.
 	.ci/run

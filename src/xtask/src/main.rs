@@ -4,6 +4,7 @@
 //! does the same, so that `cargo test` notices.
 
 mod crds;
+mod mutants;
 
 use clap::{Parser, Subcommand};
 
@@ -19,10 +20,13 @@ struct Arguments {
 enum Chore {
     /// Writes the custom resource definitions to crds/.
     Crds(crds::Arguments),
+    /// Puts known bugs into a copy of the project and sees whether the tests find them.
+    Mutants(mutants::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Crds(arguments) => crds::run(&arguments),
+        Chore::Mutants(arguments) => mutants::run(&arguments),
     }
 }
