@@ -72,6 +72,11 @@ fn said(argument: Option<&String>) -> Option<String> {
 }
 
 impl Target {
+    /// How long to try.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// The group that was named, or nothing.
     pub(crate) fn group_name(&self) -> String {
         said(self.group.as_ref()).unwrap_or_default()

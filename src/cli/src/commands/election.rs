@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use synod_client::{Candidacy, Election, ElectionTerm, ErrorCode, Fence, Group};
 
-use super::held::{Ended, Program, Signals};
+use super::held::{Ended, Held, Program, Signals};
 use super::watching::{self, Reported, Since};
 use crate::exit::{Exit, Failure};
 use crate::output::{Printing, Row, quoted};
@@ -213,7 +213,8 @@ async fn run_leading(election: &Election, candidate: String, program: Program) -
     let ended = match led {
         Ok(Ok(fence)) => {
             let lost = not_leading(&candidacy, fence, election.name());
-            program.run(fence, ("SYNOD_ELECTION", election.name()), &mut signals, lost).await
+            let held = Held { fence, variable: "SYNOD_ELECTION", name: election.name(), is_guarded: true };
+            program.run(held, &mut signals, lost).await
         }
         Ok(Err(error)) if error.code() == ErrorCode::NotHeld => {
             Err(Failure::new(Exit::CONDITION, error.message()))

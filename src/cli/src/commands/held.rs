@@ -2,7 +2,8 @@
 //!
 //! The command must not outlive what it runs under. When that is lost, the command is told to stop (SIGTERM), and after a
 //! grace it is killed, with everything that it started: it is the leader of a process group of its own. So this process
-//! passes on the signals that it gets, which a terminal would otherwise send to the command as well.
+//! passes on the signals that it gets, which a terminal would otherwise send to the command as well. When this process
+//! itself is killed, a guardian stops the command in its place: a process of this binary that does nothing else.
 //!
 //! What no process can promise is in the fence: hand it to whatever the lock protects.
 
@@ -14,12 +15,12 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream, SelectAll};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+use rustix::process::Signal;
 use synod_client::Fence;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep, sleep_until};
 
+use super::guardian::{Guardian, Processes};
 use crate::exit::{Exit, Failure};
 use crate::input;
 use crate::progress::say;
@@ -27,9 +28,6 @@ use crate::progress::say;
 /// The signals that are passed on to the command.
 const PASSED_ON: [Signal; 6] =
     [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
-
-/// How often it is looked whether a process group is gone.
-const INTERVAL: Duration = Duration::from_millis(20);
 
 /// The command, and how it is treated.
 #[derive(Clone, Debug, clap::Args)]
@@ -62,45 +60,62 @@ pub(super) enum Ended {
     Lost(String),
 }
 
-/// What runs the command, and what it runs under.
+/// What a command runs under.
+#[derive(Clone, Copy)]
+pub(super) struct Held<'a> {
+    pub(super) fence: Fence,
+    /// In which variable the command finds the name.
+    pub(super) variable: &'static str,
+    pub(super) name: &'a str,
+    /// Whether a guardian stops the command if this process cannot.
+    pub(super) is_guarded: bool,
+}
+
+/// A command that runs.
 struct Run {
-    program: Program,
     child: Child,
-    pid: Option<Pid>,
+    processes: Option<Processes>,
+    is_interactive: bool,
 }
 
 impl Program {
     /// Runs the command until it ends, or `lost` says why it has to.
     pub(super) async fn run(
         self,
-        fence: Fence,
-        what: (&str, &str),
+        held: Held<'_>,
         signals: &mut Signals,
         lost: impl Future<Output = String>,
     ) -> Result<Ended, Failure> {
-        let child = self.start(fence, what)?;
-        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let mut run = Run { program: self, child, pid };
+        let child = self.start(held)?;
+        let processes = Processes::of(child.id(), self.interactive);
+        let guardian =
+            processes.filter(|_| held.is_guarded).and_then(|them| Guardian::start(them, self.grace));
+        let mut run = Run { child, processes, is_interactive: self.interactive };
         let mut lost = std::pin::pin!(lost);
-        loop {
+        let ended = loop {
             tokio::select! {
                 biased;
                 why = &mut lost => {
-                    run.stop(&why).await?;
-                    return Ok(Ended::Lost(why));
+                    run.stop(&why, self.grace).await?;
+                    break Ended::Lost(why);
                 }
-                status = run.child.wait() => return Ok(Ended::Itself(exit_of(status.map_err(unwaitable)?))),
+                status = run.child.wait() => break Ended::Itself(exit_of(status.map_err(unwaitable)?)),
                 signal = signals.next() => run.pass_on(signal),
             }
+        };
+        if let Some(guardian) = guardian {
+            guardian.dismiss().await;
         }
+        Ok(ended)
     }
 
-    fn start(&self, fence: Fence, (variable, name): (&str, &str)) -> Result<Child, Failure> {
+    fn start(&self, held: Held<'_>) -> Result<Child, Failure> {
         let [program, arguments @ ..] = self.command.as_slice() else {
             return Err(Failure::usage("there is no command: say one after \"--\""));
         };
         let mut command = Command::new(program);
-        command.args(arguments).env("SYNOD_FENCE", fence.to_string()).env(variable, name).kill_on_drop(true);
+        command.args(arguments).env("SYNOD_FENCE", held.fence.to_string()).env(held.variable, held.name);
+        command.kill_on_drop(true);
         if !self.interactive {
             command.process_group(0);
             // Outside the group that the terminal belongs to, reading from it would stop the command for ever.
@@ -119,53 +134,28 @@ impl Program {
 }
 
 impl Run {
-    fn send(&self, signal: Signal) {
-        let Some(pid) = self.pid else { return };
-        // A process that is gone needs no signal any more.
-        let _ = match self.program.interactive {
-            true => kill_process(pid, signal),
-            false => kill_process_group(pid, signal),
-        };
-    }
-
     fn pass_on(&self, signal: Option<Signal>) {
-        match signal {
+        match (signal, self.processes) {
             // The terminal sends these to the command, too.
-            Some(Signal::INT | Signal::QUIT) if self.program.interactive => {}
-            Some(signal) => self.send(signal),
+            (Some(Signal::INT | Signal::QUIT), _) if self.is_interactive => {}
+            (Some(signal), Some(processes)) => processes.send(signal),
+            (Some(_), None) => {}
             // Stopped, this process could not keep what it holds, and would not see that it is lost.
-            None => say("cannot be suspended while the command runs"),
+            (None, _) => say("cannot be suspended while the command runs"),
         }
     }
 
     /// Makes sure that nothing of the command runs any more.
-    async fn stop(&mut self, why: &str) -> Result<(), Failure> {
+    async fn stop(&mut self, why: &str, grace: Duration) -> Result<(), Failure> {
         say(&format!("{why}: the command is stopped"));
-        let deadline = Instant::now() + self.program.grace;
-        self.send(Signal::TERM);
-        // One that is suspended would not notice.
-        self.send(Signal::CONT);
-        tokio::select! {
-            biased;
-            ended = self.child.wait() => {
-                ended.map_err(unwaitable)?;
+        let stop = async {
+            if let Some(processes) = self.processes {
+                processes.stop(grace).await;
             }
-            () = sleep_until(deadline) => {}
-        }
-        while self.has_descendants() && Instant::now() < deadline {
-            sleep(INTERVAL).await;
-        }
-        if self.has_descendants() || self.child.try_wait().map_err(unwaitable)?.is_none() {
-            say("it has not stopped in time, and is killed");
-            self.send(Signal::KILL);
-        }
-        self.child.wait().await.map_err(unwaitable)?;
+        };
+        let ((), ended) = tokio::join!(stop, self.child.wait());
+        ended.map_err(unwaitable)?;
         Ok(())
-    }
-
-    fn has_descendants(&self) -> bool {
-        let group = self.pid.filter(|_| !self.program.interactive);
-        group.is_some_and(|group| test_kill_process_group(group).is_ok())
     }
 }
 
@@ -219,6 +209,9 @@ impl Signals {
 mod tests {
     use std::future::pending;
 
+    use rustix::process::Pid;
+    use tokio::time::sleep;
+
     use super::*;
 
     fn program(script: &str, grace: Duration) -> Program {
@@ -231,7 +224,8 @@ mod tests {
     }
 
     async fn run(program: Program, lost: impl Future<Output = String>) -> Result<Ended, Failure> {
-        program.run(Fence(7), ("SYNOD_LOCK", "deploy"), &mut Signals::new()?, lost).await
+        let held = Held { fence: Fence(7), variable: "SYNOD_LOCK", name: "deploy", is_guarded: false };
+        program.run(held, &mut Signals::new()?, lost).await
     }
 
     /// Waits until a command has written something into the file.

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use serde::Serialize;
 use synod_client::{Acquire, ErrorCode, Fence, Group, Guard, Lock, LockMode, LockStatus};
 
-use super::held::{Ended, Program, Signals};
+use super::held::{Ended, Held, Program, Signals};
 use super::lock_events;
 use super::watching::{self, Since};
 use crate::exit::{Exit, Failure};
@@ -38,7 +38,7 @@ enum Verb {
     ///
     /// The command finds the fence in SYNOD_FENCE and the name of the lock in SYNOD_LOCK. If the lock is lost, the command
     /// gets SIGTERM, is killed after a grace, and the exit code is 8. Signals are passed on to it. The exit code is that of
-    /// the command; without the lock it is not run, and the exit code is 4.
+    /// the command; if the lock is not free in time the command is not run, and the exit code is 4.
     Run {
         /// The name of the lock.
         name: String,
@@ -182,7 +182,8 @@ async fn run_holding(lock: &Lock, wish: &Wish, program: Program) -> Result<Exit,
         Err(interrupted) => return Ok(interrupted),
     };
     let lost = guard.lost().map(|loss| format!("the lock {:?} is lost ({loss:?})", lock.name()));
-    let ended = program.run(guard.fence(), ("SYNOD_LOCK", lock.name()), &mut signals, lost).await;
+    let held = Held { fence: guard.fence(), variable: "SYNOD_LOCK", name: lock.name(), is_guarded: true };
+    let ended = program.run(held, &mut signals, lost).await;
     let released = guard.release().await;
     match (ended?, released) {
         (Ended::Lost(_), _) => Ok(Exit::LOST),

@@ -8,10 +8,12 @@ mod counter;
 mod description;
 mod election;
 mod group;
+mod guardian;
 mod held;
 mod lock;
 mod lock_events;
 mod map;
+mod member;
 mod primitive;
 mod records;
 mod set;
@@ -35,7 +37,10 @@ pub(crate) enum Command {
     Status(status::Arguments),
     Group(group::Arguments),
     Primitive(primitive::Arguments),
+    Member(member::Arguments),
     Completion(completion::Arguments),
+    #[command(hide = true)]
+    Guardian(guardian::Arguments),
 }
 
 impl Command {
@@ -60,7 +65,9 @@ impl Command {
             Self::Status(arguments) => arguments.run().await,
             Self::Group(arguments) => arguments.run().await,
             Self::Primitive(arguments) => arguments.run().await,
+            Self::Member(arguments) => arguments.run().await,
             Self::Completion(arguments) => arguments.run(),
+            Self::Guardian(arguments) => arguments.run().await,
         }
     }
 }
