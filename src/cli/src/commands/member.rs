@@ -88,7 +88,7 @@ enum Verb {
 #[group(skip)]
 struct Partition {
     /// The partition.
-    #[arg(long = "partition", short, value_name = "NUMBER")]
+    #[arg(long = "partition", short = 'p', value_name = "NUMBER")]
     id: u32,
 }
 
