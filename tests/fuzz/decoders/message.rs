@@ -25,7 +25,7 @@ pub fn run(bytes: &[u8]) -> bool {
 
 /// A greeting, entries, a snapshot.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let hello = Hello { node: "node-1".into(), peer_address: "127.0.0.1:5680".into(), ..Hello::default() };
+    let hello = Hello { node: "node-1".into(), peer_address: "127.0.0.1:5680".into() };
     let entry = |index, kind: EntryKind| Entry {
         term: 3,
         index,
