@@ -33,10 +33,10 @@ const PASSED_ON: [Signal; 6] =
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Program {
-    /// How long the command may take to stop after what it runs under was lost. With more than a tenth of the session
-    /// timeout it may go on while somebody else holds it.
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = input::duration)]
-    grace: Duration,
+    /// How long the command may take to stop after what it runs under was lost: a tenth of the session timeout, at most
+    /// 1 second, if nothing is said. With more than a tenth it may go on while somebody else holds it.
+    #[arg(long, value_name = "DURATION", value_parser = input::duration)]
+    grace: Option<Duration>,
 
     /// Leave the terminal to the command. If it has to be stopped, what it started is not.
     #[arg(long, short)]
@@ -78,7 +78,16 @@ struct Run {
     is_interactive: bool,
 }
 
+/// The longest that a command may take to stop if nothing is said.
+const GRACE_MAX: Duration = Duration::from_secs(1);
+
 impl Program {
+    /// What is lost for want of a confirmation counts as lost a tenth of the session timeout before anybody else can get
+    /// it.
+    fn grace(&self) -> Duration {
+        self.grace.unwrap_or_else(|| (self.session_timeout / 10).min(GRACE_MAX))
+    }
+
     /// Runs the command until it ends, or `lost` says why it has to.
     pub(super) async fn run(
         self,
@@ -89,14 +98,14 @@ impl Program {
         let child = self.start(held)?;
         let processes = Processes::of(child.id(), self.interactive);
         let guardian =
-            processes.filter(|_| held.is_guarded).and_then(|them| Guardian::start(them, self.grace));
+            processes.filter(|_| held.is_guarded).and_then(|them| Guardian::start(them, self.grace()));
         let mut run = Run { child, processes, is_interactive: self.interactive };
         let mut lost = std::pin::pin!(lost);
         let ended = loop {
             tokio::select! {
                 biased;
                 why = &mut lost => {
-                    run.stop(&why, self.grace).await?;
+                    run.stop(&why, self.grace()).await?;
                     break Ended::Lost(why);
                 }
                 status = run.child.wait() => break Ended::Itself(exit_of(status.map_err(unwaitable)?)),
@@ -216,7 +225,7 @@ mod tests {
 
     fn program(script: &str, grace: Duration) -> Program {
         Program {
-            grace,
+            grace: Some(grace),
             interactive: false,
             session_timeout: Duration::from_secs(15),
             command: ["sh", "-c", script].map(OsString::from).to_vec(),
@@ -236,6 +245,15 @@ mod tests {
                 _ => sleep(Duration::from_millis(5)).await,
             }
         }
+    }
+
+    #[test]
+    fn a_command_is_gone_before_somebody_else_can_hold_the_lock() {
+        let unsaid =
+            |session_timeout| Program { grace: None, session_timeout, ..program("", Duration::ZERO) };
+        assert_eq!(unsaid(Duration::from_secs(1)).grace(), Duration::from_millis(100));
+        assert_eq!(unsaid(Duration::from_secs(15)).grace(), Duration::from_secs(1));
+        assert_eq!(program("", Duration::from_secs(60)).grace(), Duration::from_secs(60));
     }
 
     #[tokio::test]
