@@ -17,6 +17,7 @@ async fn a_command_runs_only_as_long_as_its_lock_is_held() {
     forced(&synod).await;
     keeper_killed(&synod).await;
     leadership(&synod).await;
+    cut_off(synod).await;
 }
 
 /// A line that a command has written into a file.
@@ -88,6 +89,22 @@ async fn keeper_killed(synod: &Synod) {
     let (mut keeper, pid) = waiting(synod, "killed").await;
     keeper.kill().await.unwrap();
     eventually("the command is stopped in place of its keeper", || !lives(pid)).await;
+}
+
+/// Where nobody confirms that the lock is held, it is not held for long.
+async fn cut_off(synod: Synod) {
+    let file = synod.dir.path().join("cut-off.pid");
+    let script = format!("echo $$ > {}; while :; do sleep 0.05; done", file.display());
+    let run = ["lock", "run", "cut-off", "--session-timeout", "1s", "--timeout", "500ms"];
+    let mut command = synod.command(&[&run[..], &["--", "sh", "-c", &script]].concat());
+    let keeper = command.stdout(Stdio::null()).spawn().unwrap();
+    let pid = Pid::from_raw(line(&file).await.parse().unwrap()).unwrap();
+    synod.kill();
+    let output = keeper.wait_with_output().await.unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(8), "{told}");
+    assert!(told.contains("lost"), "{told}");
+    assert!(!lives(pid));
 }
 
 async fn leadership(synod: &Synod) {

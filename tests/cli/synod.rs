@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Synod {
     pub dir: TempDir,
     controller: String,
-    _dev: Dev,
+    dev: Dev,
 }
 
 /// What the binary printed, and how it ended.
@@ -38,7 +38,12 @@ impl Synod {
         );
         std::fs::write(&file, group).unwrap();
         let dev = Dev::ready(&dir.path().join("data"), &[file.to_str().unwrap()]).await;
-        Self { dir, controller: dev.controller_address(), _dev: dev }
+        Self { dir, controller: dev.controller_address(), dev }
+    }
+
+    /// Kills it, and all nodes with it.
+    pub fn kill(self) {
+        drop(self.dev);
     }
 
     /// The binary with these arguments, in an environment that tells where the group is and nothing else.
