@@ -1,0 +1,14 @@
+//! Groups of real processes under a real load, while their processes are killed, paused and robbed of their data.
+//!
+//! What clients saw is recorded and judged by the checkers of `synod-testkit`: nothing acknowledged is lost, everything
+//! is counted once, nobody reads the past, watchers see every change once and in order, and a lock has one holder.
+
+mod agreement;
+mod blank;
+mod cluster;
+mod holders;
+mod judge;
+mod kills;
+mod load;
+mod record;
+mod watchers;
