@@ -65,11 +65,16 @@ impl Cluster {
         self.dev.group_dir(GROUP).join(node)
     }
 
+    /// The host:port of each node, for clients.
+    pub(crate) fn client_addresses(&self) -> Vec<String> {
+        let state = self.dev.state();
+        state.groups[0].nodes.iter().map(|node| format!("127.0.0.1:{}", node.ports.client)).collect()
+    }
+
     /// The admin service of each node.
     pub(crate) fn admins(&self) -> Vec<(String, Admin)> {
-        let admin = |port| Admin::new(&format!("127.0.0.1:{port}")).unwrap();
-        let state = self.dev.state();
-        state.groups[0].nodes.iter().map(|node| (node.name.clone(), admin(node.ports.client))).collect()
+        let admins = self.client_addresses().into_iter().map(|address| Admin::new(&address).unwrap());
+        self.nodes().into_iter().zip(admins).collect()
     }
 
     /// What all nodes that answer say now.

@@ -10,5 +10,6 @@ mod holders;
 mod judge;
 mod kills;
 mod load;
+mod pause;
 mod record;
 mod watchers;

@@ -78,6 +78,12 @@ impl Record {
         self.add(client, input, invoked_at, result, |value| Output::Counter(value.map(number)))
     }
 
+    /// Records a read of a counter that went another way.
+    pub(crate) fn counted(&self, client: u64, name: &str, invoked_at: Monotonic, value: i64) {
+        let input = counter_input(name, counter::Action::Get);
+        self.add(client, input, invoked_at, Ok(value), |value| Output::Counter(value.map(number)));
+    }
+
     pub(crate) async fn put(&self, client: u64, on: &Map, key: &str, value: Bytes) -> Option<Written> {
         let invoked_at = self.now();
         let result = on.put(key, value.clone()).await;
