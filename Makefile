@@ -1,6 +1,6 @@
 # Short names for what is typed often. `make help` lists them.
 
-.PHONY: help build test lint doc generate dev sim soak fuzz mutants ci
+.PHONY: help build test lint doc generate dev failover sim soak fuzz mutants ci
 
 help: ## List the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -24,6 +24,10 @@ generate: ## Write the generated files again.
 
 dev: ## Run a group on this machine.
 	cargo run --release -- dev config/samples/partitiongroup.yaml
+
+failover: ## Measure how long writes stop when a leader is killed: make failover KILLS=21
+	cargo build --release --package synod-cli
+	cargo run --release --package synod-tests --example failover -- $(or $(KILLS),21)
 
 sim: ## Replay one simulated run: make sim SEED=42
 	SYNOD_SIM_SEED=$(SEED) SYNOD_SIM_TRACE=1 cargo test --release --package synod-tests --test sim -- --nocapture
