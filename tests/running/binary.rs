@@ -14,19 +14,29 @@ use std::time::SystemTime;
 /// When it cannot be built.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.ancestors().nth(2).unwrap();
-        let binary = profile.join("synod");
-        if !is_fresh(&binary) {
-            build(profile);
-        }
-        assert!(binary.exists(), "\"{}\" is missing: run cargo build --package synod-cli", binary.display());
-        binary
-    })
+    BINARY.get_or_init(|| built("synod", &["--package", "synod-cli"]))
 }
 
-fn build(profile: &Path) {
+/// The binary of an example of the client, alike.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn example(name: &str) -> PathBuf {
+    built(&format!("examples/{name}"), &["--package", "synod-client", "--example", name])
+}
+
+fn built(name: &str, package: &[&str]) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).unwrap();
+    let binary = profile.join(name);
+    if !is_fresh(&binary) {
+        build(profile, package);
+    }
+    assert!(binary.exists(), "\"{}\" is missing: run cargo build {}", binary.display(), package.join(" "));
+    binary
+}
+
+fn build(profile: &Path, package: &[&str]) {
     let name = match profile.file_name().unwrap().to_str().unwrap() {
         "debug" => "dev",
         name => name,
@@ -34,8 +44,9 @@ fn build(profile: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--quiet", "--package", "synod-cli", "--profile", name, "--target-dir"])
+        .args(["build", "--quiet", "--profile", name, "--target-dir"])
         .arg(profile.parent().unwrap())
+        .args(package)
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     let status = command.status().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
     assert!(status.success(), "{command:?} failed: {status}");

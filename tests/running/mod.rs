@@ -3,5 +3,5 @@
 mod binary;
 mod dev;
 
-pub use binary::binary;
+pub use binary::{binary, example};
 pub use dev::{Dev, Group, Node, Output, Ports, State, eventually, lives};
