@@ -380,10 +380,14 @@ impl Driver {
 
     fn on_topology(&mut self, topology: &Topology) {
         let partition = topology.partition(self.surroundings.purpose.partition);
-        if let Wire::Connected(stream) = &self.wire
-            && self.route.is_outdated(&partition, &stream.address)
-        {
-            self.disconnect(Duration::ZERO, None);
+        match &self.wire {
+            Wire::Connected(stream) if self.route.is_outdated(&partition, &stream.address) => {
+                self.disconnect(Duration::ZERO, None);
+            }
+            Wire::Idle { .. } if self.route.is_found(&partition) => {
+                self.wire = Wire::Idle { until: clock::now() };
+            }
+            _ => {}
         }
     }
 }

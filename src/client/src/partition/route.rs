@@ -8,6 +8,10 @@ use synod_types::Term;
 use crate::backoff::Backoff;
 use crate::resolver::PartitionTopology;
 
+/// How long to wait where nobody leads, at first and at most. An election takes about a fifth of a second, and what is
+/// waited beyond it is added to the time without a leader.
+const WAIT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
 /// Whom a link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -37,7 +41,7 @@ impl Route {
             Target::Leader => 0,
             Target::Replica(index) => index,
         };
-        let backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(250), seed);
+        let backoff = Backoff::new(WAIT.0, WAIT.1, seed);
         Self { target, hint: None, term: Term(0), failed: None, turn, backoff }
     }
 
@@ -119,6 +123,16 @@ impl Route {
         self.failed = None;
     }
 
+    /// Whether a change of the topology names a leader that was not heard of yet: there is no reason to wait any more.
+    pub(crate) fn is_found(&mut self, partition: &PartitionTopology) -> bool {
+        // It is no news of the new leader that it did not lead before.
+        let is_found = self.is_outdated(partition, "");
+        if is_found {
+            self.failed = None;
+        }
+        is_found
+    }
+
     /// Whether a change of the topology says that the leader is not at this address any more.
     pub(crate) fn is_outdated(&mut self, partition: &PartitionTopology, address: &str) -> bool {
         let is_news = partition.term > self.term;
@@ -188,7 +202,7 @@ mod tests {
         let mut route = Route::new(Target::Leader, 1);
         let waits: Vec<_> = (0..12).map(|_| route.failed("a")).collect();
         assert_eq!(waits[0], Duration::ZERO);
-        assert!(waits[11] > waits[1] && waits[11] <= Duration::from_millis(250), "{waits:?}");
+        assert!(waits[11] > waits[1] && waits[11] <= WAIT.1, "{waits:?}");
         route.succeeded();
         assert_eq!(route.failed("a"), Duration::ZERO);
     }
@@ -203,6 +217,21 @@ mod tests {
         assert!(route.is_outdated(&topology, "b"));
         assert_eq!(route.next(&topology).unwrap(), "c");
         assert!(!route.is_outdated(&topology, "c"));
+    }
+
+    #[test]
+    fn a_leader_that_the_topology_names_is_tried_at_once_although_it_did_not_lead_before() {
+        let mut route = Route::new(Target::Leader, 1);
+        route.failed("a");
+        route.redirected("b", hint("a", 1));
+        let mut topology = partition(Some("a"));
+        assert!(!route.is_found(&topology), "that is the one that failed");
+        topology = PartitionTopology { leader: Some("b".into()), term: Term(2), ..topology };
+        assert!(route.is_found(&topology));
+        assert_eq!(route.next(&topology).unwrap(), "b");
+        assert!(!route.is_found(&topology), "no news");
+        let mut reader = Route::new(Target::Replica(0), 1);
+        assert!(!reader.is_found(&topology), "a reader needs no leader");
     }
 
     #[test]
