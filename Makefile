@@ -1,6 +1,6 @@
 # Short names for what is typed often. `make help` lists them.
 
-.PHONY: help build test lint doc generate dev failover sim soak fuzz mutants ci
+.PHONY: help build test lint doc generate dev nemesis failover sim soak fuzz mutants ci
 
 help: ## List the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -24,6 +24,9 @@ generate: ## Write the generated files again.
 
 dev: ## Run a group on this machine.
 	cargo run --release -- dev config/samples/partitiongroup.yaml
+
+nemesis: ## Kill and pause real processes for long: make nemesis SECONDS=600
+	SYNOD_PROCESSES_SECONDS=$(or $(SECONDS),600) cargo test --package synod-tests --test processes -- --nocapture
 
 failover: ## Measure how long writes stop when a leader is killed: make failover KILLS=21
 	cargo build --release --package synod-cli
