@@ -32,6 +32,17 @@ impl ActiveClock {
     }
 }
 
+/// What came of a keep-alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// The session has its full timeout again.
+    Renewed,
+    /// Its end is proposed. Whether it is committed, nobody knows yet.
+    Closing,
+    /// It is over, or never was.
+    Gone,
+}
+
 /// The deadlines of all open sessions, by the [`ActiveClock`].
 #[derive(Debug, Default)]
 pub(crate) struct Expiry {
@@ -49,14 +60,15 @@ impl Expiry {
         self.order.insert((now + timeout, session));
     }
 
-    /// Extends a session to its full timeout from now; tells whether it was there and not about to be closed.
-    pub(crate) fn renew(&mut self, session: SessionId, now: Duration) -> bool {
+    /// Extends a session to its full timeout from now, if it is open.
+    pub(crate) fn renew(&mut self, session: SessionId, now: Duration) -> Renewal {
         match self.deadlines.get(&session) {
-            Some((_, timeout)) if !self.closing.contains(&session) => {
+            None => Renewal::Gone,
+            Some(_) if self.closing.contains(&session) => Renewal::Closing,
+            Some((_, timeout)) => {
                 self.grant(session, *timeout, now);
-                true
+                Renewal::Renewed
             }
-            _ => false,
         }
     }
 
@@ -107,10 +119,12 @@ mod tests {
         let mut expiry = Expiry::default();
         expiry.grant(SESSION, SECOND, SECOND);
         assert!(expiry.take_due(SECOND * 2 - Duration::from_nanos(1), 10).is_empty());
-        assert!(expiry.renew(SESSION, SECOND * 2));
+        assert_eq!(expiry.renew(SESSION, SECOND * 2), Renewal::Renewed);
         assert!(expiry.take_due(SECOND * 2, 10).is_empty());
         assert_eq!(expiry.take_due(SECOND * 3, 10), [SESSION]);
         assert!(expiry.take_due(SECOND * 9, 10).is_empty());
-        assert!(!expiry.renew(SESSION, SECOND * 3), "its end is proposed already");
+        assert_eq!(expiry.renew(SESSION, SECOND * 3), Renewal::Closing);
+        expiry.remove(SESSION);
+        assert_eq!(expiry.renew(SESSION, SECOND * 3), Renewal::Gone);
     }
 }

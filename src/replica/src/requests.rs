@@ -10,6 +10,7 @@ use synod_storage::state::Fault;
 use synod_types::{Error, ErrorCode, Index, Position, PrimitiveId, SessionId};
 
 use crate::event::{ClientId, Effect, Tag};
+use crate::expiry::Renewal;
 use crate::proposals::Waiter;
 use crate::reads::{Read, Waiting};
 use crate::replica::{Replica, compacted};
@@ -153,19 +154,18 @@ impl Replica {
 
     fn keep_alive(&mut self, client: ClientId, tag: Tag, session: SessionId) {
         let now = self.clock.now();
-        let alive = match &mut self.leading {
-            Some(leading) => leading.expiry.renew(session, now),
-            None => {
-                let error = self.not_leader();
-                return self.reply_error(client, tag, &error);
-            }
+        let renewal = self.leading.as_mut().map(|leading| leading.expiry.renew(session, now));
+        let error = match renewal {
+            Some(Renewal::Renewed) => return self.reply(client, tag, reply::Body::Result(Bytes::new())),
+            Some(Renewal::Gone) => Error::new(ErrorCode::SessionNotFound, "the session is closed or expired"),
+            // The next leader may never hear of it.
+            Some(Renewal::Closing) => Error::new(
+                ErrorCode::Unavailable,
+                "the session is about to expire: open another one, or ask again",
+            ),
+            None => self.not_leader(),
         };
-        if alive {
-            self.reply(client, tag, reply::Body::Result(Bytes::new()));
-        } else {
-            let error = Error::new(ErrorCode::SessionNotFound, "the session is closed or expired");
-            self.reply_error(client, tag, &error);
-        }
+        self.reply_error(client, tag, &error);
     }
 
     fn begin_watch(&mut self, client: ClientId, tag: Tag, filter: Filter, after: Position) {

@@ -174,7 +174,9 @@ impl Group {
         let leading = leader.leading.as_mut().filter(|_| leader.leads && leader.term == term)?;
         let alive = match leading {
             Leading::Open(_) => true,
-            Leading::Closing => self.design == Design::RevivesTheClosing,
+            Leading::Closing if self.design == Design::RevivesTheClosing => true,
+            // Nothing that the client could believe in.
+            Leading::Closing => return None,
             Leading::Gone => false,
         };
         if let Leading::Open(age) = leading {
