@@ -1,5 +1,7 @@
 //! The program of the README, which wants a group to talk to: `synod dev`.
 
+#![allow(clippy::print_stdout)]
+
 use std::time::Duration;
 use synod_client::Client;
 

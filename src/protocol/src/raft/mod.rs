@@ -3,7 +3,7 @@
 //! From the crate: elections with pre-vote and check-quorum, replication, learners, joint consensus, leader
 //! transfer, the counting of read rounds. Ours, around it:
 //!
-//! - [`lease`]: reads without a round trip, safe against pauses because it counts real time and not ticks.
+//! - `lease`: reads without a round trip, safe against pauses because it counts real time and not ticks.
 //! - Suspicion: a follower whose leader's connection broke campaigns as soon as its promise allows, in turn with the
 //!   others, instead of waiting for an election timeout. Pre-vote makes a false alarm harmless. A member that starts
 //!   does the same: a group that begins its life, or starts as a whole, has a leader at once.
@@ -11,7 +11,7 @@
 //! - Election timeouts that are a function of member and term, so that equal inputs give equal outputs.
 //!
 //! Known traits of the crate that are dealt with here: it draws election timeouts from a thread's random numbers
-//! (overridden after every call); it panics on messages that no correct member sends (see [`message`]); progress of
+//! (overridden after every call); it panics on messages that no correct member sends (see `message`); progress of
 //! a member that is removed and added again under one id can be corrupted by late answers (raft-rs issue 571; every
 //! incarnation has a fresh id).
 

@@ -1,7 +1,7 @@
 //! The deterministic half of a replica: what applying an entry does to the state.
 //!
 //! Equal entries give equal state on every replica and in every run. Everything here is derived from the log: the
-//! time, the sessions, the results, the history. What a leader keeps for itself is in [`leader`](crate::leader).
+//! time, the sessions, the results, the history. What a leader keeps for itself is in `leader`.
 //!
 //! Layout of what this module persists, beside what `synod-primitives` does:
 //!
