@@ -6,9 +6,10 @@
 use bytes::Bytes;
 use prost::Message as _;
 use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2};
+use synod_types::LogIndex;
 
 use super::Raft;
-use crate::{Change, Refused};
+use crate::{Change, Entry, EntryKind, Refused};
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct WireChange {
@@ -64,7 +65,24 @@ pub(super) fn decode(data: &Bytes) -> Result<(ConfChangeV2, Bytes), Refused> {
     Ok((raft_change, change.about))
 }
 
+/// How far a log is committed for certain, whatever its member remembers: a leader appends a membership entry only after
+/// it has applied the one before. So no member ever counts majorities by a membership that is further back than one step,
+/// and any two majorities that decide meet.
+pub(super) fn proven_commit(entries: &[Entry]) -> LogIndex {
+    let mut changes = entries.iter().rev().filter(|entry| entry.kind == EntryKind::Membership);
+    changes.nth(1).map_or(LogIndex(0), |entry| entry.index)
+}
+
 impl Raft {
+    /// A leader is never asked to remove itself, but may have been elected while its removal was under way. The crate
+    /// lets it lead on, and drops all its proposals.
+    pub(super) fn step_down_if_removed(&mut self) {
+        if self.is_leader() && !self.membership().all().contains(&self.id()) {
+            let term = self.node.raft.term;
+            self.node.raft.become_follower(term, 0);
+        }
+    }
+
     /// Whether a change makes sense now.
     pub(super) fn check_change(&self, change: &Change) -> Result<(), Refused> {
         let membership = self.membership();

@@ -71,6 +71,10 @@ impl Raft {
             return;
         }
         let voters = self.membership().voters.len().max(2);
+        if self.held.is_installing() {
+            self.election.campaign_at = Some(self.now + self.options.tick);
+            return;
+        }
         let again = self.options.campaign_stagger * u32::try_from(voters).unwrap_or(u32::MAX);
         self.election.campaign_at = Some(self.now + again);
         // It refuses to campaign while a membership change is committed and not applied; the next turn comes.

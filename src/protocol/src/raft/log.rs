@@ -70,6 +70,10 @@ impl Log {
         self.snapshot_wanted.take()
     }
 
+    pub(super) const fn hard_state(&self) -> HardState {
+        self.hard_state
+    }
+
     pub(super) fn set_hard_state(&mut self, hard_state: HardState) {
         self.hard_state = hard_state;
     }

@@ -88,7 +88,7 @@ impl Raft {
         // A heartbeat is acknowledged only once the term of its leader is durable, and no leader ever led in the
         // term of a genesis: whoever knows no later term has promised nothing.
         let is_newborn = snapshot.index <= GENESIS && hard_state.term <= snapshot.term;
-        hard_state.commit = hard_state.commit.max(snapshot.index);
+        hard_state.commit = hard_state.commit.max(snapshot.index).max(change::proven_commit(&entries));
         hard_state.term = hard_state.term.max(snapshot.term);
         let config = Config {
             id: id.get(),
@@ -215,6 +215,9 @@ impl Raft {
             self.election.defer(until, message);
             return Ok(());
         }
+        if kind == MessageType::MsgTimeoutNow && self.held.is_installing() {
+            return Err(Refused::Invalid("it cannot take over before its snapshot is durable".to_owned()));
+        }
         let heartbeat = kind == MessageType::MsgHeartbeat;
         let (from, term) = (message.from, message.term);
         // What the crate refuses at this point is late: it is dropped, as a network would.
@@ -262,6 +265,9 @@ impl Protocol for Raft {
             return;
         }
         self.next_tick = self.now + self.options.tick;
+        if self.held.is_installing() {
+            return;
+        }
         // A promise means that a leader was heard of just now: that time does not count towards a timeout.
         if self.is_leader() || !self.promise.is_binding(self.now) {
             self.node.tick();
@@ -321,6 +327,7 @@ impl Protocol for Raft {
         self.lease.revoke();
         self.reads_waiting =
             self.reads_waiting.max(self.reads_asked.drain(..).map(|(_, context)| context).max());
+        self.step_down_if_removed();
         self.after_call();
         Ok((log::membership_from_raft(&state), about))
     }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use raft::eraftpb::{self, MessageType};
+use raft::eraftpb::{self, EntryType, MessageType};
 use synod_types::{LogIndex, MemberId, Term};
 
 use super::{Message, Raft, log};
@@ -18,6 +18,8 @@ pub(super) struct Held {
     readies: VecDeque<HeldReady>,
     /// Messages whose time has come.
     released: Vec<eraftpb::Message>,
+    /// The last hard state that was handed out to be written.
+    hard_state: HardState,
 }
 
 #[derive(Debug)]
@@ -26,7 +28,17 @@ struct HeldReady {
     /// It has something to write.
     writes: bool,
     term: Term,
+    /// It begins the log anew after a snapshot that stands here.
+    snapshot: Option<LogIndex>,
     messages: Vec<eraftpb::Message>,
+}
+
+impl Held {
+    /// Whether the log is begun anew after a snapshot, and that is not durable yet. Until it is, the crate does not take
+    /// the snapshot for applied, looks for what comes before it, and panics in a campaign.
+    pub(super) fn is_installing(&self) -> bool {
+        self.readies.iter().any(|ready| ready.snapshot.is_some())
+    }
 }
 
 impl Raft {
@@ -41,6 +53,9 @@ impl Raft {
             };
             self.durable_term = self.durable_term.max(ready.term);
             self.node.on_persist_ready(ready.number);
+            if let Some(index) = ready.snapshot {
+                self.node.advance_apply_to(index.get());
+            }
             self.held.released.extend(ready.messages);
         }
         self.after_call();
@@ -65,6 +80,11 @@ impl Raft {
             route(message, &mut output);
         }
         if persist.token > 0 {
+            let hard_state = self.node.store().hard_state();
+            if hard_state != self.held.hard_state {
+                self.held.hard_state = hard_state;
+                persist.hard_state = Some(hard_state);
+            }
             output.persist = Some(persist);
         }
         output.reads = std::mem::take(&mut self.reads_ready);
@@ -83,12 +103,18 @@ impl Raft {
             }
         }
         let number = ready.number();
-        let writes = ready.must_sync();
+        // That the commit index moved is not worth a write of its own and goes with the next one, unless the membership
+        // changes: the new one is counted on at once, also by whoever replaces members.
+        let changes_membership =
+            ready.committed_entries().iter().any(|entry| entry.entry_type != EntryType::EntryNormal);
+        let writes = ready.must_sync() || changes_membership;
         if let Some(hard_state) = ready.hs() {
-            self.note_hard_state(log::hard_state_from_raft(hard_state), writes, persist);
+            self.node.mut_store().set_hard_state(log::hard_state_from_raft(hard_state));
         }
+        let mut snapshot = None;
         if !ready.snapshot().is_empty() {
             let metadata = log::metadata_from_raft(ready.snapshot().get_metadata());
+            snapshot = Some(metadata.index);
             self.node.mut_store().restore(metadata.clone());
             persist.snapshot = Some(metadata.clone());
             output.restored = Some(metadata);
@@ -110,16 +136,8 @@ impl Raft {
                 promises
             });
         }
-        self.held.readies.push_back(HeldReady { number, writes, term: self.term(), messages });
+        self.held.readies.push_back(HeldReady { number, writes, term: self.term(), snapshot, messages });
         self.node.advance_append_async(ready);
-    }
-
-    /// Notes a new hard state. One in which only the commit index moved is not worth a write of its own.
-    fn note_hard_state(&mut self, hard_state: HardState, writes: bool, persist: &mut Persist) {
-        self.node.mut_store().set_hard_state(hard_state);
-        if writes || persist.token > 0 {
-            persist.hard_state = Some(hard_state);
-        }
     }
 }
 

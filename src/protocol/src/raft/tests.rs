@@ -41,6 +41,23 @@ fn genesis(voters: &[u64]) -> SnapshotMetadata {
     SnapshotMetadata { index: GENESIS, term: Term(1), membership }
 }
 
+#[test]
+fn a_member_that_starts_knows_every_membership_but_the_last_of_its_log() {
+    let membership =
+        |index, data| Entry { term: Term(2), index: LogIndex(index), kind: EntryKind::Membership, data };
+    let entries = vec![
+        membership(2, change::encode(&Change::AddLearner { member: id(4), about: Bytes::new() })),
+        membership(3, Bytes::new()),
+        membership(4, change::encode(&Change::Promote(id(4)))),
+        membership(5, Bytes::new()),
+    ];
+    let hard_state = HardState { term: Term(2), vote: None, commit: LogIndex(1) };
+    let start = Start { hard_state, snapshot: genesis(&[1, 2, 3]), entries };
+    let raft = Raft::new(Monotonic::from_nanos(1), id(1), Options::default(), start).unwrap();
+    // The leader that ended the joint membership had applied its beginning.
+    assert_eq!(raft.commit(), LogIndex(4));
+}
+
 impl Group {
     fn new(voters: &[u64]) -> Self {
         let mut group = Self {
@@ -449,6 +466,56 @@ fn a_learner_joins_catches_up_and_becomes_a_voter() {
         let membership = &group.members[&id(4)].membership;
         membership.voters.contains(&id(4)) && membership.voters_outgoing.is_empty()
     });
+}
+
+#[test]
+fn a_member_that_takes_a_snapshot_campaigns_only_once_it_is_durable() {
+    let mut group = Group::new(&[1, 2, 3]);
+    let leader = group.elect();
+    let (slow, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    let disk = group.crash(slow);
+    for _ in 0..5 {
+        let index = group.propose(leader, "a").unwrap();
+        group.run_until("committed", |group| group.members[&id(leader)].raft.commit() >= index);
+    }
+    let status = group.get(leader).raft.status();
+    let (index, membership) = (status.commit, status.membership);
+    let term = status.standing.term;
+    group.get(leader).raft.snapshot_saved(SnapshotMetadata { index, term, membership }, index.next());
+    group.start(id(slow), disk);
+    group.get(slow).disk_stalls = true;
+    group.run_until("the snapshot", |group| group.members[&id(slow)].raft.commit() == index);
+    let now = group.now;
+    group.get(slow).raft.suspect(now, id(leader));
+    group.isolate(slow);
+    group.run(ms(3_000));
+    assert_eq!(group.get(slow).raft.standing().role, Role::Follower, "it cannot answer for what it has");
+    group.get(slow).disk_stalls = false;
+    group.cuts.clear();
+    group.crash(leader);
+    group.run_until("another leader", |group| group.leader().is_some());
+    assert!(group.propose(group.leader().unwrap(), "b").is_ok() && group.members.contains_key(&id(other)));
+}
+
+#[test]
+fn whoever_is_elected_while_it_is_removed_steps_down() {
+    let mut group = Group::new(&[1, 2, 3]);
+    let leader = group.elect();
+    let (gone, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    group.run(ms(100));
+    group.change(leader, &Change::Remove(id(gone)));
+    // The others have the entry, and the leader has not heard so.
+    group.run(ms(3));
+    let disk = group.crash(leader);
+    let now = group.now;
+    group.get(gone).raft.suspect(now, id(leader));
+    group.run_until("the one to be removed leads", |group| group.leader() == Some(gone));
+    group.start(id(leader), disk);
+    group.run_until("a member leads", |group| group.leader().is_some_and(|leads| leads != gone));
+    let leads = group.leader().unwrap();
+    assert!(!group.get(leads).membership.all().contains(&id(gone)));
+    group.propose(leads, "a").unwrap();
+    group.run_until("it goes on", |group| group.has(leader, "a") && group.has(other, "a"));
 }
 
 #[test]
