@@ -77,6 +77,11 @@ impl Replica {
         let Some(progress) = status.progress.iter().find(|progress| progress.member == member) else {
             return Ok(());
         };
+        if progress.matched == LogIndex(0) {
+            let message =
+                format!("member {member} has nothing yet: wait until it has got its first snapshot");
+            return Err(Error::new(ErrorCode::Conflict, message));
+        }
         let behind = status.commit.get().saturating_sub(progress.matched.get());
         if progress.active && behind <= CAUGHT_UP_ENTRIES {
             return Ok(());
