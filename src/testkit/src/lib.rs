@@ -1,4 +1,5 @@
-//! Under construction.
+//! What tests of the whole are made of: a simulator, checkers of histories, and oracles.
 
 pub mod linearizability;
 pub mod oracle;
+pub mod sim;

@@ -68,6 +68,10 @@ impl Faults {
         self.power_left = Some(changes);
     }
 
+    pub(super) fn has_no_power(&self) -> bool {
+        self.power_left == Some(0)
+    }
+
     pub(super) fn power_on(&mut self) {
         self.power_left = None;
     }

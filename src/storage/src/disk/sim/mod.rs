@@ -126,6 +126,11 @@ impl SimDisk {
         lock(&self.state).faults.power_off_after(changes);
     }
 
+    /// Whether [`SimDisk::power_off_after`] has come into force.
+    pub fn is_off(&self) -> bool {
+        lock(&self.state).faults.has_no_power()
+    }
+
     /// How many changes were made so far.
     pub fn changes(&self) -> u64 {
         lock(&self.state).faults.changes()
