@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
+use raft::StateRole;
 use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2};
 use synod_types::LogIndex;
 
@@ -75,9 +76,10 @@ pub(super) fn proven_commit(entries: &[Entry]) -> LogIndex {
 
 impl Raft {
     /// A leader is never asked to remove itself, but may have been elected while its removal was under way. The crate
-    /// lets it lead on, and drops all its proposals.
+    /// lets it lead on, and drops all its proposals; and it panics when somebody who was removed while it campaigned wins.
     pub(super) fn step_down_if_removed(&mut self) {
-        if self.is_leader() && !self.membership().all().contains(&self.id()) {
+        let is_follower = self.node.raft.state == StateRole::Follower;
+        if !is_follower && !self.membership().all().contains(&self.id()) {
             let term = self.node.raft.term;
             self.node.raft.become_follower(term, 0);
         }

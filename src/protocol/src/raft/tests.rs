@@ -519,6 +519,20 @@ fn whoever_is_elected_while_it_is_removed_steps_down() {
 }
 
 #[test]
+fn whoever_is_removed_while_it_campaigns_gives_up() {
+    let start = Start { snapshot: genesis(&[1, 2, 3]), ..Start::default() };
+    let now = Monotonic::from_nanos(1);
+    let mut raft = Raft::new(now, id(1), Options::default(), start).unwrap();
+    raft.tick(now + ms(60));
+    assert_eq!(raft.standing().role, Role::Candidate);
+    for data in [change::encode(&Change::Remove(id(1))), Bytes::new()] {
+        let entry = Entry { term: Term(1), index: LogIndex(2), kind: EntryKind::Membership, data };
+        raft.apply_membership(&entry).unwrap();
+    }
+    assert_eq!(raft.standing().role, Role::Learner);
+}
+
+#[test]
 fn a_removed_voter_no_longer_counts() {
     let mut group = Group::new(&[1, 2, 3]);
     let leader = group.elect();
