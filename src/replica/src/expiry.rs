@@ -72,6 +72,15 @@ impl Expiry {
         }
     }
 
+    /// The end of a session could not be proposed: it is due again at `at`. It stays too late for a keep-alive.
+    pub(crate) fn retry(&mut self, session: SessionId, at: Duration) {
+        if let Some((deadline, _)) = self.deadlines.get_mut(&session) {
+            self.order.remove(&(*deadline, session));
+            *deadline = at;
+            self.order.insert((at, session));
+        }
+    }
+
     /// Forgets a session.
     pub(crate) fn remove(&mut self, session: SessionId) {
         if let Some((deadline, _)) = self.deadlines.remove(&session) {
@@ -124,6 +133,9 @@ mod tests {
         assert_eq!(expiry.take_due(SECOND * 3, 10), [SESSION]);
         assert!(expiry.take_due(SECOND * 9, 10).is_empty());
         assert_eq!(expiry.renew(SESSION, SECOND * 3), Renewal::Closing);
+        expiry.retry(SESSION, SECOND * 4);
+        assert_eq!(expiry.renew(SESSION, SECOND * 4), Renewal::Closing);
+        assert_eq!(expiry.take_due(SECOND * 4, 10), [SESSION], "what was refused is proposed again");
         expiry.remove(SESSION);
         assert_eq!(expiry.renew(SESSION, SECOND * 3), Renewal::Gone);
     }

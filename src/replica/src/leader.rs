@@ -13,6 +13,9 @@ use crate::expiry::Expiry;
 use crate::proposals::Waiter;
 use crate::replica::Replica;
 
+/// How long a leader waits before it proposes again what was refused, because leadership is being handed over.
+const REFUSED_WAIT: Duration = Duration::from_millis(20);
+
 /// The most sessions that are expired in one go, so that a mass expiry does not hold up everybody else.
 const EXPIRIES_MAX: usize = 256;
 
@@ -27,6 +30,8 @@ pub(crate) struct Leading {
     announced: bool,
     /// The last entry proposed for the sake of a timer, until it is applied.
     tick: Option<LogIndex>,
+    /// What it proposes on its own account was refused; not before this it tries again.
+    not_before: Monotonic,
 }
 
 impl Replica {
@@ -55,7 +60,8 @@ impl Replica {
             expiry.grant(session, Duration::from_millis(timeout_ms), now);
         }
         let begun = (self.machine.applied().time, now);
-        self.leading = Some(Leading { term, expiry, begun, announced: false, tick: None });
+        self.leading =
+            Some(Leading { term, expiry, begun, announced: false, tick: None, not_before: self.now });
         Ok(())
     }
 
@@ -72,7 +78,7 @@ impl Replica {
         for session in leading.expiry.take_due(now, EXPIRIES_MAX) {
             let body = Some(Body::CloseSession(CloseSession { expired: true }));
             let proposal = Proposal { session_id: session.get(), body, ..Proposal::default() };
-            self.proposals.push(proposal, Waiter::Nobody);
+            self.proposals.push(proposal, Waiter::Expiry(session));
         }
     }
 
@@ -106,6 +112,14 @@ impl Replica {
 
     fn refuse_writes(&mut self, waiters: &[Waiter], refused: &Refused) {
         self.proposals.refused(waiters);
+        if let Some(leading) = &mut self.leading {
+            leading.not_before = self.now + REFUSED_WAIT;
+            for waiter in waiters {
+                if let Waiter::Expiry(session) = waiter {
+                    leading.expiry.retry(*session, self.clock.now() + REFUSED_WAIT);
+                }
+            }
+        }
         let error = match refused {
             Refused::NotLeader => self.not_leader(),
             _ => Error::new(
@@ -147,6 +161,6 @@ impl Replica {
         };
         let time = self.log_time(leading);
         let timers = timers.map(|due| Duration::from_millis(due.get().saturating_sub(time.get())));
-        expiry.into_iter().chain(timers).min().map(|wait| self.now + wait)
+        expiry.into_iter().chain(timers).min().map(|wait| (self.now + wait).max(leading.not_before))
     }
 }

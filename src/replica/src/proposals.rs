@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use synod_proto::log::v1::proposal::Body;
 use synod_proto::log::v1::{Batch, Proposal};
-use synod_types::{LogIndex, LogTime, Term};
+use synod_types::{LogIndex, LogTime, SessionId, Term};
 
 use crate::event::{ClientId, Tag};
 
@@ -17,8 +17,8 @@ pub(crate) enum Waiter {
     Client(ClientId, Tag),
     /// A client that opens a session.
     Opener(ClientId, Tag),
-    /// Nobody: the leader proposed it on its own account.
-    Nobody,
+    /// Nobody: the leader ends a session that has expired.
+    Expiry(SessionId),
 }
 
 /// Writes that are not answered yet.

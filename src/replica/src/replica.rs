@@ -1,5 +1,7 @@
 //! The replica: takes inputs, drives the protocol and the machine, and hands out effects.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use synod_proto::session::v1::{Opened, reply};
 use synod_proto::types::v1::{Error as WireError, LeaderHint, Member};
@@ -16,6 +18,9 @@ use crate::proposals::{Proposals, Waiter};
 use crate::reads::Reads;
 use crate::snapshots::Snapshots;
 use crate::watches::{Delivery, Watches};
+
+/// When a replica that has stopped for good wants to be called again, though it has nothing to do any more.
+const NO_DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// One replica of a partition.
 pub struct Replica {
@@ -159,6 +164,9 @@ impl Replica {
 
     /// When [`Replica::flush`] must be called again, if nothing happens before.
     pub fn deadline(&self) -> Monotonic {
+        if self.failed {
+            return self.now + NO_DEADLINE;
+        }
         let own = [self.leader_deadline(), self.requests_deadline()].into_iter().flatten();
         own.chain([self.next_progress]).fold(self.protocol.deadline(), Monotonic::min)
     }
@@ -339,7 +347,7 @@ impl Replica {
 
     fn answer(&mut self, waiter: Waiter, index: Index, result: Result<Bytes, Error>) {
         match (waiter, result) {
-            (Waiter::Nobody, _) => {}
+            (Waiter::Expiry(_), _) => {}
             (waiter, Err(error)) => self.reply_to_waiter(waiter, &error),
             (Waiter::Client(client, tag), Ok(result)) => self.reply(client, tag, reply::Body::Result(result)),
             (Waiter::Opener(client, tag), Ok(_)) => {

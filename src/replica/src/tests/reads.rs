@@ -67,5 +67,6 @@ fn a_replica_whose_disk_failed_stops_and_says_so() {
     partition.disk_works = true;
     partition.run(ms(1_000));
     assert!(partition.writes.is_empty(), "it never touches the disk again");
+    assert!(partition.replica.deadline() > partition.now + ms(1_000), "it has nothing to be called for");
     assert_eq!(partition.count(hits), Err(ErrorCode::Unavailable));
 }
