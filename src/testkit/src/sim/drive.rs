@@ -10,7 +10,7 @@ use synod_protocol::raft;
 use synod_replica::{ClientId, Effect, Input, Tag, wire};
 use synod_types::{Index, MemberId, Monotonic};
 
-use super::invariants::Check;
+use super::invariants::{Check, Violation};
 use super::network::End;
 use super::node::{Mail, Process, Stage};
 use super::referee::Step;
@@ -18,6 +18,9 @@ use super::world::{Event, Incoming, World, node_at};
 
 /// A thread that has something to do at once is not faster than this.
 const TURN: Duration = Duration::from_micros(20);
+
+/// The most turns for nothing in a second. A few for each tick are usual.
+const IDLE_TURNS_MAX: u32 = 500;
 
 /// The most members that are not known yet whose addresses are kept.
 const NEWCOMERS_MAX: usize = 16;
@@ -74,6 +77,7 @@ impl World {
         }
         process.turn_at = None;
         let membership = process.replica.machine().members().membership().clone();
+        let has_mail = !process.inbox.is_empty();
         for mail in std::mem::take(&mut process.inbox) {
             if let Mail::Input(Input::Persisted(token)) = &mail {
                 self.referee.persisted(process.member, *token);
@@ -94,6 +98,9 @@ impl World {
         // A replica that has failed in this turn has not said all that it did.
         if !effects.iter().any(|effect| matches!(effect, Effect::Failed(_))) && process.failed.is_none() {
             self.referee.observe(&step)?;
+        }
+        if !has_mail && effects.is_empty() {
+            process.check_sleep(now, local)?;
         }
         let deadline = clock.when(process.replica.deadline());
         self.carry_out(node, effects);
@@ -226,6 +233,25 @@ impl World {
 }
 
 impl Process {
+    /// A replica that has nothing to do sleeps until its deadline: a thread that asks for one turn after another, and does
+    /// nothing in them, takes the processor from all others.
+    fn check_sleep(&mut self, now: Monotonic, local: Monotonic) -> Check {
+        let (since, turns) = &mut self.idle_turns;
+        if now.since(*since) > Duration::from_secs(1) {
+            (*since, *turns) = (now, 0);
+        }
+        *turns += 1;
+        if *turns <= IDLE_TURNS_MAX {
+            return Ok(());
+        }
+        let (deadline, role) = (self.replica.deadline(), self.replica.standing().role);
+        let what = format!(
+            "member {}, {role:?}, has had {turns} turns for nothing since {since:?}; it wants one at {deadline:?}, and it is {local:?} there",
+            self.member
+        );
+        Err(Violation::new("sleep", what))
+    }
+
     /// Hands mail to the core.
     fn open(&mut self, local: Monotonic, mail: Mail) {
         match mail {

@@ -95,6 +95,8 @@ pub(super) struct Process {
     pub(super) streams: BTreeSet<ClientId>,
     /// The replica has stopped for good, for this reason.
     pub(super) failed: Option<String>,
+    /// Turns for nothing, since this moment.
+    pub(super) idle_turns: (Monotonic, u32),
 }
 
 impl Process {
@@ -114,6 +116,7 @@ impl Process {
             saving: None,
             streams: BTreeSet::new(),
             failed: None,
+            idle_turns: (Monotonic::default(), 0),
         }
     }
 }
