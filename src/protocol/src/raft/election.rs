@@ -66,6 +66,11 @@ impl Raft {
         if self.election.campaign_at.is_none_or(|at| self.now < at) {
             return;
         }
+        // The crate lets anybody campaign who is told to, and panics when one wins who does not vote.
+        if !self.node.raft.promotable() {
+            self.election.campaign_at = None;
+            return;
+        }
         if let Some(until) = self.promise.bars(self.id(), self.now) {
             self.election.campaign_at = Some(until);
             return;

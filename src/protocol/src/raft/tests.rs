@@ -530,6 +530,8 @@ fn whoever_is_removed_while_it_campaigns_gives_up() {
         raft.apply_membership(&entry).unwrap();
     }
     assert_eq!(raft.standing().role, Role::Learner);
+    raft.tick(now + ms(5_000));
+    assert_eq!(raft.standing().role, Role::Learner, "nor does it begin again");
 }
 
 #[test]
