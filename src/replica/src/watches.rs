@@ -163,6 +163,9 @@ impl Watches {
     /// Begins anew on another history: every watch reads on from where it is.
     pub(crate) fn rebase(&mut self) {
         for (watch, state) in &mut self.watches {
+            if !state.behind {
+                state.position = state.position.max(self.seen);
+            }
             state.behind = true;
             self.clients.entry(watch.0).or_default().behind.insert(watch.1);
             self.ready.insert(*watch);
@@ -174,8 +177,13 @@ impl Watches {
     pub(crate) fn advance(&mut self, history: &History) -> (Vec<Delivery>, Vec<WatchId>) {
         let mut deliveries: BTreeMap<WatchId, Vec<Bytes>> = BTreeMap::new();
         if !self.watches.is_empty() {
-            for recorded in history.since(self.seen) {
-                self.hand_out(recorded, &mut deliveries);
+            if history.reaches_back_to(self.seen) {
+                for recorded in history.since(self.seen) {
+                    self.hand_out(recorded, &mut deliveries);
+                }
+            } else {
+                // So much was applied at once that some of it is gone already.
+                self.rebase();
             }
         }
         self.seen = history.last();

@@ -148,3 +148,22 @@ fn a_quiet_watch_is_told_how_far_it_has_come() {
     let last = partition.replica.machine().history().last();
     assert_eq!(partition.positions[&(CLIENT, watch)], last);
 }
+
+/// A replica that catches up may apply more at once than the history keeps.
+#[test]
+fn a_watch_is_told_when_more_was_applied_at_once_than_the_history_keeps() {
+    let mut partition =
+        Partition::with(Limits { history_changes: 2, ..Limits::default() }, Options::default());
+    let map = partition.create(PrimitiveKind::Map, "m");
+    let watch = partition.watch(map, 0, None);
+    partition.put(map, "a", "x");
+    partition.disk_works = false;
+    for key in ["b", "c", "d", "e"] {
+        let propose = Propose { command: command(map, put(key, "x")), ..Propose::default() };
+        partition.send(request::Body::Propose(propose));
+    }
+    partition.disk_works = true;
+    partition.flush();
+    assert_eq!(partition.keys(watch), ["a"], "what is gone is not passed over in silence");
+    assert_eq!(partition.reply(watch), Some(Err(ErrorCode::Compacted)));
+}
