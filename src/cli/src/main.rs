@@ -1,8 +1,10 @@
 //! The binary `synod`.
 //!
-//! One binary is everything: the server (`node`), a whole group on one machine (`dev`), and the verbs with which
-//! people and scripts use primitives. Each command is a module of its own; this file only picks one.
+//! One binary is everything: the server (`node`), a whole group on one machine (`dev`), the load that measures it
+//! (`bench`), and the verbs with which people and scripts use primitives. Each command is a module of its own; this
+//! file only picks one.
 
+mod bench;
 mod commands;
 mod dev;
 mod exit;
@@ -32,6 +34,7 @@ struct Arguments {
 enum Command {
     #[command(flatten)]
     Use(commands::Command),
+    Bench(bench::Arguments),
     Dev(dev::Arguments),
     /// Run a node: the process that hosts replicas.
     Node(node::Arguments),
@@ -40,11 +43,12 @@ enum Command {
 fn main() -> ExitCode {
     let Arguments { logging, command } = Arguments::parse();
     logging.start(match command {
-        Command::Use(_) => "warn",
+        Command::Use(_) | Command::Bench(_) => "warn",
         Command::Dev(_) | Command::Node(_) => "info",
     });
     let done = match command {
         Command::Use(command) => Ok(command.run()),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Dev(arguments) => dev::run(arguments),
         Command::Node(arguments) => node::run(arguments).map(|()| ExitCode::SUCCESS),
     };

@@ -88,7 +88,13 @@ impl Target {
         self
     }
 
-    fn builder(&self) -> ClientBuilder {
+    /// The namespace that was named, or nothing.
+    pub(crate) fn namespace_name(&self) -> String {
+        said(self.namespace.as_ref()).unwrap_or_default()
+    }
+
+    /// A client that is about to be told more.
+    pub(crate) fn builder(&self) -> ClientBuilder {
         let mut builder = Client::builder().request_timeout(self.timeout).client_name(whoami());
         if let Some(controller) = said(self.controller.as_ref()) {
             builder = builder.controller(controller);
