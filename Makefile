@@ -1,6 +1,6 @@
 # Short names for what is typed often. `make help` lists them.
 
-.PHONY: help build test lint doc generate dev nemesis failover sim soak fuzz mutants ci
+.PHONY: help build test lint doc generate dev nemesis failover sim soak fuzz mutants bench ci
 
 help: ## List the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -43,6 +43,10 @@ fuzz: ## Look for bytes that break a decoder, with a nightly toolchain: make fuz
 
 mutants: ## Put known bugs into a copy and see whether the tests find them
 	cargo xtask mutants
+
+bench: ## Measure against etcd, which needs Go: make bench ARGUMENTS="--rounds 1 --keys 10000"
+	cargo build --release --package synod-cli
+	cargo bench --profile dev --package synod-tests --bench etcd -- $(ARGUMENTS)
 
 ci: ## Everything that must hold.
 	.ci/run
