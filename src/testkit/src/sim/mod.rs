@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The replica's core, its protocol, its log and its home are those of the product. What stands around them in the
-//! server (threads, tokio, tonic) is played by this module on simulated time: [`drive`] is the driver, [`disk_work`] the
-//! writer, [`streams`] the session service.
+//! server (threads, tokio, tonic) is played by this module on simulated time: `drive` is the driver, `disk_work` the
+//! writer, `streams` the session service.
 //!
 //! Invariants:
 //! - A seed decides everything: the same seed gives the same events, byte for byte.
