@@ -62,7 +62,7 @@ impl Cluster {
             client_listen,
             peer_listen,
             metrics_listen: None,
-            wal_segment_bytes: 1 << 20,
+            wal_segment_bytes: 4 << 20,
             ..Config::new(name, self.dir.path().join(name))
         };
         let server = Server::start(config).await.unwrap();
