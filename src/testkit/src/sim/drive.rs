@@ -93,7 +93,11 @@ impl World {
             replica: &process.replica,
             effects: &effects,
             membership: &membership,
-            lease_until: process.replica.lease_until().filter(|_| has_lease).map(|until| clock.when(until)),
+            lease_until: process
+                .replica
+                .lease_until()
+                .filter(|until| has_lease && *until > local)
+                .map(|until| clock.when(until)),
         };
         // A replica that has failed in this turn has not said all that it did.
         if !effects.iter().any(|effect| matches!(effect, Effect::Failed(_))) && process.failed.is_none() {

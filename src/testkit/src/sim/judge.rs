@@ -95,7 +95,9 @@ impl World {
             event: change.event.clone(),
         });
         let log: Vec<_> = changes.collect();
-        for watcher in &self.recorder.watchers {
+        // Before the first change there is a place to watch from, and nothing to hold watchers to.
+        let watchers = if log.is_empty() { &[] } else { self.recorder.watchers.as_slice() };
+        for watcher in watchers {
             if let Some(violation) = watch::violations(&log, watcher).first() {
                 let what = format!("{violation}; the watcher: {watcher:?}");
                 return Err(Violation::new("watches", what));
