@@ -246,13 +246,16 @@ impl Replica {
     /// Notices changes of role, term and leader. Whoever waits for a leader that is none any more is told so.
     fn note_standing(&mut self) {
         let standing = self.protocol.standing();
-        if standing == self.standing {
-            return;
-        }
         let led = self.standing.role == Role::Leader;
-        if led && (standing.role != Role::Leader || standing.term != self.standing.term) {
+        let lost = led && (standing.role != Role::Leader || standing.term != self.standing.term);
+        // Leadership that was won and lost within one turn was never noticed, but may have let writes in.
+        let has_strays = standing.role != Role::Leader && self.proposals.in_flight() > 0;
+        if lost || has_strays {
             self.leading = None;
             self.give_up();
+        }
+        if standing == self.standing {
+            return;
         }
         self.standing = standing;
         let Standing { role, term, leader } = standing;

@@ -1,6 +1,7 @@
 //! A partition of one member in one thread: what a replica owes its clients. Groups of several members run in the
 //! simulator.
 
+mod leadership;
 mod reads;
 mod sessions;
 mod snapshots;
