@@ -112,11 +112,12 @@ impl Driver {
             };
             // A panic is a bug; it must not take the other replicas of the node with it, nor hang their clients.
             if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
-                queue.close();
                 metrics.failed();
                 let error = Error::new(ErrorCode::Internal, "the replica stopped on an internal error");
                 glance.send_modify(|glance| glance.failed = Some(error));
             }
+            // What came too late for the last turn holds the other ends of those who wait for answers.
+            queue.abandon();
             pulse.store(u64::MAX, Ordering::Relaxed);
         })?;
         Ok(Self { mailbox, glance: seen, due, thread: Mutex::new(Some(thread)) })

@@ -78,6 +78,14 @@ impl<T> Mailbox<T> {
         self.arrived.notify_one();
     }
 
+    /// Takes nothing in any more, and drops what nobody will take out: whoever waits for an answer to it learns that
+    /// none comes.
+    pub(crate) fn abandon(&self) {
+        self.close();
+        let mail = std::mem::take(&mut self.lock().mail);
+        drop(mail);
+    }
+
     /// Whether it takes nothing in any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed
@@ -101,6 +109,17 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    #[test]
+    fn what_was_put_in_and_never_taken_out_is_not_kept() {
+        let (mailbox, item) = (Mailbox::default(), std::sync::Arc::new(()));
+        assert!(mailbox.push(item.clone()));
+        mailbox.close();
+        assert_eq!(std::sync::Arc::strong_count(&item), 2, "its owner may be about to take it");
+        mailbox.abandon();
+        assert_eq!(std::sync::Arc::strong_count(&item), 1);
+        assert!(!mailbox.push(item));
+    }
 
     #[test]
     fn everything_comes_out_once_and_in_order() {
