@@ -25,6 +25,10 @@ pub(crate) struct Outbox {
     chunks: Arc<Semaphore>,
 }
 
+/// The same for those who must not keep the way open when the replica is gone.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakOutbox(mpsc::WeakUnboundedSender<Outgoing>);
+
 /// Where the client's connection takes it from.
 #[derive(Debug)]
 pub(crate) struct Outlet {
@@ -39,7 +43,19 @@ pub(crate) fn outbox() -> (Outbox, Outlet) {
     (Outbox { sender, chunks: chunks.clone() }, Outlet { receiver, chunks })
 }
 
+impl WeakOutbox {
+    /// False if the client or the replica is gone.
+    pub(crate) fn send(&self, outgoing: Outgoing) -> bool {
+        self.0.upgrade().is_some_and(|sender| sender.send(outgoing).is_ok())
+    }
+}
+
 impl Outbox {
+    /// For those who must not keep the way open.
+    pub(crate) fn downgrade(&self) -> WeakOutbox {
+        WeakOutbox(self.sender.downgrade())
+    }
+
     /// False if the client is gone.
     pub(crate) fn send(&self, outgoing: Outgoing) -> bool {
         self.sender.send(outgoing).is_ok()

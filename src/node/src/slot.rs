@@ -135,6 +135,11 @@ impl Running {
         self.driver.mailbox.push(mail)
     }
 
+    /// Whether it takes nothing any more, for good.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.driver.mailbox.is_closed()
+    }
+
     /// Passes requests of a client on.
     ///
     /// # Errors

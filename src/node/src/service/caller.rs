@@ -95,7 +95,9 @@ impl Caller {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error.into(),
             };
-            if !may_repeat(&error, repeat) || Instant::now() + PAUSE >= self.give_up_at {
+            // A replica that is gone hears of no leader any more: the next try is for another node.
+            let is_over = running.is_gone() || Instant::now() + PAUSE >= self.give_up_at;
+            if is_over || !may_repeat(&error, repeat) {
                 return Err(error);
             }
             hint = error.leader.map(|leader| leader.client_address).filter(|address| !address.is_empty());

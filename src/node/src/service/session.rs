@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::driver::Mail;
 use crate::host::Host;
-use crate::outbox::{Outbox, Outgoing, Outlet, outbox};
+use crate::outbox::{Outbox, Outgoing, Outlet, WeakOutbox, outbox};
 use crate::service::caller::{Caller, Repeat};
 use crate::service::status;
 use crate::slot::Running;
@@ -105,7 +105,8 @@ struct Connection {
     host: Arc<Host>,
     replica: Arc<Running>,
     client: ClientId,
-    outbox: Outbox,
+    /// The stream ends when the replica, which has the strong one, is gone.
+    outbox: WeakOutbox,
     flow: Arc<Flow>,
 }
 
@@ -119,9 +120,9 @@ struct Flow {
 
 impl Connection {
     fn new(host: Arc<Host>, replica: Arc<Running>, outbox: Outbox) -> Self {
-        let client = host.next_client();
-        replica.mail(Mail::Connect(client, outbox.clone()));
-        Self { host, replica, client, outbox, flow: Arc::default() }
+        let (client, weak) = (host.next_client(), outbox.downgrade());
+        replica.mail(Mail::Connect(client, outbox));
+        Self { host, replica, client, outbox: weak, flow: Arc::default() }
     }
 
     /// Passes requests on. False when the stream is to end: the replica is gone, or nobody takes the answers.
