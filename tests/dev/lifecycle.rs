@@ -1,10 +1,16 @@
 //! From the start to Ctrl-C, and whatever may happen in between.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 use synod_client::Group;
 use synod_tests::running::{Dev, eventually, lives};
+use tokio::time::timeout;
 
 use super::files::{group, write};
+
+/// How long anything may take before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Writes to all partitions.
 async fn fill(group: &Group, count: usize) {
@@ -120,8 +126,11 @@ async fn replicas_come_and_go_with_the_file() {
         let client = dev.client().await;
         let group = client.default_group().await.unwrap();
         let count = group.counter("starts").increment(1).await.unwrap();
-        let now = dev.group_is_ready("sample").await;
-        assert_eq!(now.partitions[0].members.len(), replicas as usize, "{now:?}");
+        // It is ready before the last of those that are not needed is out.
+        let settled = async {
+            while dev.group_is_ready("sample").await.partitions[0].members.len() != replicas as usize {}
+        };
+        timeout(PATIENCE, settled).await.expect("members that are not needed stay");
         eventually("nodes that are not needed go", || dev.state().groups[0].nodes.len() == replicas as usize)
             .await;
         assert_eq!(group.counter("starts").get().await.unwrap(), count);
