@@ -53,9 +53,11 @@ async fn a_watch_misses_nothing_also_when_leaders_change() {
     assert_eq!(watch.json().await["event"], "complete");
     for value in ["1", "2", "3"] {
         synod.ok(&["map", "put", "users", "alice", value]).await;
-        let before = synod.json(&["status"]).await[0]["partitions"][0]["leader"].clone();
+        // Everybody has to know the last leader before the next one is asked for.
+        let settled = synod.run(&["status", "--wait", "60s"]).await;
+        assert_eq!(settled.code, 0, "{settled:?}");
         let leads = synod.ok(&["member", "transfer-leadership", "--partition", "0"]).await;
-        assert!(leads.trim().parse::<u64>().unwrap() > 0, "it was {before}");
+        assert!(leads.trim().parse::<u64>().unwrap() > 0, "{leads}");
         let event = watch.json().await;
         assert_eq!((&event["event"], &event["value"]), (&json!("updated"), &json!(value)));
     }
