@@ -195,6 +195,16 @@ impl Home {
         Ok(())
     }
 
+    /// Deletes everything, durably. The identity goes last: one that holds no data is never taken for a blank home.
+    ///
+    /// # Errors
+    /// When the disk refuses; some of it may be gone then.
+    pub fn discard(&self) -> Result<(), HomeError> {
+        self.clear()?;
+        Identity::remove(&*self.disk, &self.dir)?;
+        Ok(())
+    }
+
     /// Removes the log and all snapshots.
     fn clear(&self) -> Result<(), HomeError> {
         self.clear_log()?;

@@ -296,6 +296,30 @@ impl Host {
         }
     }
 
+    /// Deletes what a member has that was taken out. The replica is blank then.
+    pub(crate) fn discard(self: &Arc<Self>, group: &str, partition: u32, member: MemberId) -> Result<(), Error> {
+        let slot = self.slot(group, partition)?;
+        let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = match slot.standing() {
+            Standing::Blank => return Ok(()),
+            Standing::Running(running) => Some(running.member),
+            Standing::Waiting(member) | Standing::Failed(Some(member), _) => Some(member),
+            Standing::Failed(None, _) => None,
+        };
+        if here != Some(member) {
+            let message = match here {
+                Some(here) => format!("the replica here is member {here}, not {member}"),
+                None => "the replica here cannot tell which member it is: delete its directory".to_owned(),
+            };
+            return Err(Error::new(ErrorCode::Conflict, message));
+        }
+        slot.stop();
+        slot.home().discard().map_err(Error::from)?;
+        slot.set(SlotStage::Blank);
+        tracing::info!(replica = slot.name(), %member, "replica discarded");
+        Ok(())
+    }
+
     /// An entry that does not fit into the log would stop every replica of the partition, so none must be possible.
     fn check_log_holds(&self, limits: &Limits) -> Result<(), Error> {
         let batch_bytes = self.config.replica.batch_bytes_max as u64;
@@ -402,9 +426,7 @@ impl Host {
     pub(crate) fn stop(&self) {
         let slots = std::mem::take(&mut *self.slots.write().unwrap_or_else(PoisonError::into_inner));
         for slot in slots.into_values() {
-            if let Standing::Running(running) = slot.standing() {
-                running.stop();
-            }
+            slot.stop();
             slot.set(SlotStage::Blank);
         }
     }

@@ -105,6 +105,17 @@ impl Slot {
         self.changed.send_replace(());
     }
 
+    /// Stops the thread of the replica, if it has one, also if the replica has failed.
+    pub(crate) fn stop(&self) {
+        let running = match &*self.stage.lock().unwrap_or_else(PoisonError::into_inner) {
+            Stage::Running(running) => Some(running.clone()),
+            Stage::Blank | Stage::Waiting(_) | Stage::Failed(..) => None,
+        };
+        if let Some(running) = running {
+            running.stop();
+        }
+    }
+
     /// Why this replica is not in full service; nothing if it is.
     pub(crate) fn problem(&self) -> Option<String> {
         let problem = match self.standing() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use synod_types::{MemberId, PartitionId};
 
-use crate::disk::{Disk, DiskError, DiskErrorKind, read_all, replace_file};
+use crate::disk::{Disk, DiskError, DiskErrorKind, read_all, replace_file, remove_if_there};
 use crate::fields::Fields;
 use crate::formats::{IDENTITY_MAGIC, IDENTITY_VERSION};
 
@@ -87,6 +87,15 @@ impl Identity {
     /// Those of the disk: the old or the new identity is there.
     pub fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<(), DiskError> {
         replace_file(disk, dir, FILE, &self.encode())
+    }
+
+    /// Removes the identity from a directory, durably. That there is none is fine.
+    ///
+    /// # Errors
+    /// Those of the disk: it may still be there.
+    pub fn remove(disk: &dyn Disk, dir: &Path) -> Result<(), DiskError> {
+        remove_if_there(disk, &dir.join(FILE))?;
+        disk.sync_dir(dir)
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use synod_primitives::Placement;
 use synod_proto::admin::v1::admin_server::Admin;
 use synod_proto::admin::v1::{
-    AddLearnerRequest, AddLearnerResponse, BootstrapRequest, BootstrapResponse, MemberStatus, Phase,
+    AddLearnerRequest, AddLearnerResponse, BootstrapRequest, BootstrapResponse, DiscardRequest, DiscardResponse, MemberStatus, Phase,
     PrepareRequest, PrepareResponse, PromoteRequest, PromoteResponse, RemoveRequest, RemoveResponse, Replica,
     Role, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse, TransferLeadershipRequest,
     TransferLeadershipResponse,
@@ -87,6 +87,13 @@ impl Admin for AdminService {
         let RemoveRequest { group, partition, member_id } = request.into_inner();
         self.command(&group, partition, Command::Remove(MemberId(member_id))).await?;
         Ok(Response::new(RemoveResponse {}))
+    }
+
+    async fn discard(&self, request: Request<DiscardRequest>) -> Result<Response<DiscardResponse>, Status> {
+        let DiscardRequest { group, partition, member_id } = request.into_inner();
+        let host = self.host.clone();
+        blocking(move || host.discard(&group, partition, MemberId(member_id))).await?;
+        Ok(Response::new(DiscardResponse {}))
     }
 
     async fn transfer_leadership(

@@ -1,5 +1,6 @@
 //! Groups of real nodes in one process: real sockets, real disks.
 
+mod discard;
 mod drain;
 mod http;
 mod lock;

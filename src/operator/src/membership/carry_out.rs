@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use synod_proto::admin::v1::{
-    AddLearnerRequest, PrepareRequest, PromoteRequest, RemoveRequest, TransferLeadershipRequest,
+    AddLearnerRequest, DiscardRequest, PrepareRequest, PromoteRequest, RemoveRequest, StatusRequest,
+    TransferLeadershipRequest,
 };
-use synod_types::{Error, ErrorCode, MemberId, PartitionId};
+use synod_types::{Error, ErrorCode, MemberId, PartitionId, Term};
 
 use super::genesis::{Founder, Genesis};
 use super::nodes::{Nodes, within};
+use super::observation::{Replica, Role};
 use super::plan::Action;
+use super::quorum::was_taken_out;
 
 /// How long a node has to do what it is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,6 +36,7 @@ pub async fn carry_out(
         Action::Remove { leader, member } => target.remove(leader, *member).await,
         Action::AddLearner { leader, learner } => target.add_learner(leader, learner).await,
         Action::Promote { leader, member } => target.promote(leader, *member).await,
+        Action::Discard { leader, node, member, term } => target.discard(leader, node, *member, *term).await,
         Action::TransferLeadership { leader, to } => target.transfer(leader, *to).await,
     }
 }
@@ -91,6 +95,26 @@ impl Target<'_> {
             member_id: member.get(),
         };
         within(PATIENCE, self.nodes.client(leader)?.promote(request)).await.map(drop)
+    }
+
+    /// The leader is asked once more, now that the member is known to hold data: what was seen before was not seen at one
+    /// moment, and nothing may be deleted of a member that came in meanwhile.
+    async fn discard(&self, leader: &str, node: &str, member: MemberId, term: Term) -> Result<(), Error> {
+        let status = within(PATIENCE, self.nodes.client(leader)?.status(StatusRequest {})).await?;
+        let leads = match Replica::of_status(&status, &self.group, self.partition) {
+            Replica::Running(running) if running.role == Role::Leader => Some(running),
+            _ => None,
+        };
+        if !leads.is_some_and(|leads| was_taken_out(&leads, member, term)) {
+            let message = format!("{leader} does not confirm that member {member} was taken out");
+            return Err(Error::new(ErrorCode::Conflict, message));
+        }
+        let request = DiscardRequest {
+            group: self.group.clone(),
+            partition: self.partition.get(),
+            member_id: member.get(),
+        };
+        within(PATIENCE, self.nodes.client(node)?.discard(request)).await.map(drop)
     }
 
     async fn transfer(&self, leader: &str, to: MemberId) -> Result<(), Error> {

@@ -279,6 +279,13 @@ impl World {
             Step::Act { action: Action::Bootstrap { nodes, genesis }, .. } => {
                 self.bootstrap(nodes.iter().take(reach), &genesis);
             }
+            Step::Act { action: Action::Discard { node, member, .. }, .. } => {
+                let newest = self.configs.last().unwrap();
+                assert!(!newest.voters.contains(&member) && !newest.learners.contains(&member));
+                let machine = self.machines.get_mut(&node).unwrap();
+                assert!(matches!(machine.disk, Disk::Data { id, .. } if id == member), "{machine:?}");
+                machine.disk = Disk::Blank;
+            }
             Step::Act { action, reason } => self.change(&action, &reason),
         }
     }
@@ -321,7 +328,7 @@ impl World {
                 self.set_applied(*to, self.commit);
                 return self.led_by = Some(*to);
             }
-            Action::Prepare { .. } | Action::Bootstrap { .. } => unreachable!("done elsewhere"),
+            Action::Prepare { .. } | Action::Bootstrap { .. } | Action::Discard { .. } => unreachable!("done elsewhere"),
         }
         let there = self.at_work(&new.voters);
         assert!(there.len() >= majority_of(new.voters.len()), "{reason}: {action:?} in {self:#?}");

@@ -1,12 +1,23 @@
 //! Before anything is changed: proof that a majority which has caught up remains.
 
-use synod_types::MemberId;
+use synod_types::{MemberId, Term};
 
 use super::observation::{Member, Observation, Running};
 
 /// A member this close to the end of what is committed counts as caught up. The nodes draw the same line before they
 /// make a learner a voter.
 pub const CAUGHT_UP_ENTRIES: u64 = 1_000;
+
+/// Whether enough voters answer to elect a leader, as far as those that answer know who votes.
+pub fn majority_answers(observation: &Observation) -> bool {
+    let newest = observation.running().max_by_key(|(_, running)| (running.applied, running.term));
+    let Some((_, newest)) = newest else { return false };
+    let voters = newest.members.iter().filter(|member| member.votes);
+    let answers = |member: &&Member| {
+        observation.node(&member.node).is_some_and(|node| node.running_as(member.id).is_some())
+    };
+    voters.clone().filter(answers).count() >= majority_of(voters.count())
+}
 
 /// How many of `voters` are a majority.
 pub(super) const fn majority_of(voters: usize) -> usize {
@@ -28,6 +39,12 @@ pub(super) fn has_caught_up(observation: &Observation, leader: &Running, member:
     }
     let answers = observation.node(&member.node).is_some_and(|node| node.running_as(member.id).is_some());
     answers && member.active && member.matched.get() > 0 && lag(leader, member) <= CAUGHT_UP_ENTRIES
+}
+
+/// Whether a member that held data before the leader was asked, and knew no later term than `term`, has been taken out
+/// since.
+pub(super) fn was_taken_out(leader: &Running, member: MemberId, term: Term) -> bool {
+    term <= leader.term && leader.members.iter().all(|known| known.id != member)
 }
 
 /// Proves that those of `voters` that have caught up are a majority of them.

@@ -97,6 +97,7 @@ fn told(step: Step) -> String {
                 format!("{leader}: add {}{}", learner.node, learner.id)
             }
             Action::Promote { leader, member } => format!("{leader}: promote {member}"),
+            Action::Discard { node, member, .. } => format!("{node}: discard {node}{member}"),
             Action::TransferLeadership { leader, to } => format!("{leader}: hand over to {to}"),
         },
     }
@@ -459,7 +460,7 @@ fn what_needs_a_person_is_said() {
             "a=leader:1 b=follower:2 c=follower:3",
             "a1 b2",
             full,
-            "stuck: c holds the data of member 3, which was taken out",
+            "c: discard c3",
         ),
         ("down", "a=leader:1 b=follower:2 c=down", full, full, "wait: c does not answer"),
         (

@@ -3,7 +3,7 @@
 use super::{Action, Step, act, names, wait, waiting};
 use crate::membership::observation::{Member, Node, Observation, Replica, Running};
 use crate::membership::quorum::{
-    CAUGHT_UP_ENTRIES, has_caught_up, lag, prove_majority, voters_with, voters_without,
+    CAUGHT_UP_ENTRIES, has_caught_up, lag, prove_majority, voters_with, voters_without, was_taken_out,
 };
 
 /// A partition with a leader.
@@ -151,23 +151,19 @@ impl Led<'_> {
         })
     }
 
-    /// A replica that holds data and is no member was taken out once. It cannot come back as who it was.
-    pub(super) fn tell_strangers(&self) -> Option<Step> {
-        let stranger = self.observation.running().find(|(node, running)| {
-            let is_member = self.leader.members.iter().any(|member| member.id == running.member);
-            node.desired && !is_member && running.term <= self.leader.term
-        });
-        let (node, running) = stranger?;
-        Some(Step::Stuck {
-            problem: format!(
-                "{} holds the data of member {}, which was taken out",
-                node.name, running.member
-            ),
-            next: format!(
-                "let {} start without the data of this partition; it comes back as a new member",
-                node.name
-            ),
-        })
+    /// A replica that holds data and is no member was taken out once, and cannot come back as who it was: an id is given
+    /// once, and whoever has data was a member before. (A member that the leader has not heard of yet, because a later one
+    /// has added it, knows a later term.)
+    pub(super) fn discard_stranger(&self) -> Option<Step> {
+        let (node, running) =
+            self.observation.running().find(|(node, running)| node.desired && was_taken_out(self.leader, running.member, running.term))?;
+        let action = Action::Discard {
+            leader: self.node.name.clone(),
+            node: node.name.clone(),
+            member: running.member,
+            term: running.term,
+        };
+        act(action, format!("{} holds the data of member {}, which was taken out", node.name, running.member))
     }
 
     /// All is as it should be, but for who is not there.

@@ -2,13 +2,15 @@
 
 mod leaderless;
 mod led;
+mod restart;
 
-use synod_types::MemberId;
+use synod_types::{MemberId, Term};
 
 use super::genesis::{Founder, Genesis};
 use super::observation::{Node, Observation, Replica};
 use leaderless::Leaderless;
 use led::Led;
+pub use restart::{Restart, plan_restart};
 
 /// What to do next about a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +76,17 @@ pub enum Action {
         /// Who.
         member: MemberId,
     },
+    /// Deletes what a member has that was taken out, so that another one can take its place.
+    Discard {
+        /// The node that leads: it is asked again before anything is deleted.
+        leader: String,
+        /// The node that holds the data.
+        node: String,
+        /// Whose it is.
+        member: MemberId,
+        /// The newest term that this member knows.
+        term: Term,
+    },
     /// Hands leadership over.
     TransferLeadership {
         /// The node that leads.
@@ -98,8 +111,8 @@ pub fn plan(observation: &Observation, genesis: Option<&Genesis>) -> Step {
         Led::finish_learner,
         Led::add_learner,
         Led::remove_undesired_voter,
+        Led::discard_stranger,
         Led::tell_failed,
-        Led::tell_strangers,
         Led::await_missing,
     ];
     checks.into_iter().find_map(|check| check(&partition)).unwrap_or(Step::Nothing)
