@@ -29,6 +29,8 @@ pub mod reasons {
     pub const ROLLING: &str = "Rolling";
     /// Some members do not answer.
     pub const MEMBERS_MISSING: &str = "MembersMissing";
+    /// The API server refuses what the operator has to write.
+    pub const CANNOT_WRITE: &str = "CannotWrite";
     /// Some partition has no leader.
     pub const NO_LEADER: &str = "NoLeader";
     /// Some partition has no majority.

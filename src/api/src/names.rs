@@ -6,6 +6,7 @@
 //! | StatefulSet, client Service, PodDisruptionBudget, ConfigMap of a partition | `<group>-p<partition>` | `sample-p0` |
 //! | headless Service of a partition | `<group>-p<partition>-peers` | `sample-p0-peers` |
 //! | pod of a replica | `<group>-p<partition>-<ordinal>` | `sample-p0-2` |
+//! | PersistentVolumeClaim of a replica | `data-<group>-p<partition>-<ordinal>` | `data-sample-p0-2` |
 //!
 //! Invariants:
 //! - No two groups of a namespace share a name: a group may not be called like a partition of another one, so
@@ -43,6 +44,14 @@ pub fn headless_service(group: &str, partition: PartitionId) -> String {
 /// The pod of one replica.
 pub fn pod(group: &str, partition: PartitionId, ordinal: u32) -> String {
     format!("{group}-p{partition}-{ordinal}")
+}
+
+/// The name of the volume of each replica, in its pod and in the templates of the StatefulSet.
+pub const VOLUME: &str = "data";
+
+/// The claim of the volume of one replica, as a StatefulSet names it.
+pub fn claim(group: &str, partition: PartitionId, ordinal: u32) -> String {
+    format!("{VOLUME}-{}", pod(group, partition, ordinal))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The binary `synod`.
 //!
-//! One binary is everything: the server (`node`), a whole group on one machine (`dev`), the load that measures it
-//! (`bench`), and the verbs with which people and scripts use primitives. Each command is a module of its own; this
-//! file only picks one.
+//! One binary is everything: the server (`node`), the operator that runs servers on Kubernetes (`operator`), a whole
+//! group on one machine (`dev`), the load that measures it (`bench`), and the verbs with which people and scripts use
+//! primitives. Each command is a module of its own; this file only picks one.
 
 mod bench;
 mod commands;
@@ -11,6 +11,7 @@ mod exit;
 mod input;
 mod logging;
 mod node;
+mod operator;
 mod output;
 mod progress;
 mod target;
@@ -38,19 +39,22 @@ enum Command {
     Dev(dev::Arguments),
     /// Run a node: the process that hosts replicas.
     Node(node::Arguments),
+    /// Run the operator: keep groups and primitives on Kubernetes as they are declared.
+    Operator(operator::Arguments),
 }
 
 fn main() -> ExitCode {
     let Arguments { logging, command } = Arguments::parse();
     logging.start(match command {
         Command::Use(_) | Command::Bench(_) => "warn",
-        Command::Dev(_) | Command::Node(_) => "info",
+        Command::Dev(_) | Command::Node(_) | Command::Operator(_) => "info",
     });
     let done = match command {
         Command::Use(command) => Ok(command.run()),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Dev(arguments) => dev::run(arguments),
         Command::Node(arguments) => node::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Operator(arguments) => operator::run(arguments).map(|()| ExitCode::SUCCESS),
     };
     match done {
         Ok(code) => code,

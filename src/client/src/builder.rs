@@ -18,8 +18,8 @@ use crate::resolver::{ControllerResolver, Resolver};
 
 /// Where a controller is on this machine: `synod dev`.
 const LOCAL_CONTROLLER: &str = "http://127.0.0.1:5679";
-/// Where it is in a cluster.
-const POD_CONTROLLER: &str = "http://synod-controller:5679";
+/// Where it is in a cluster, if the operator is in the namespace into which it is usually installed.
+const POD_CONTROLLER: &str = "http://synod-controller.synod-system:5679";
 /// What Kubernetes tells a pod about its namespace.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 

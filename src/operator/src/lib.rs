@@ -3,16 +3,16 @@
 //! - [`membership`]: what to do next about the members of one partition, decided by pure functions from what its
 //!   nodes report, and done through their admin service.
 //! - [`controller`]: the gRPC service by which clients find groups.
-//!
-//! Both are used by `synod dev`, where nodes are processes, as they are on Kubernetes, where nodes are pods.
+//! - [`kubernetes`]: the operator, which uses both where nodes are pods. `synod dev` uses them where nodes are processes.
 //!
 //! Invariants:
 //! - What decides does no I/O, and what does I/O decides nothing.
 //! - At most one disruptive step of a partition is under way, and each is proved harmless before it is taken.
 //!
-//! What must not go here: how a node comes to run.
+//! What must not go into the first two: how a node comes to run.
 
 pub mod controller;
+pub mod kubernetes;
 pub mod membership;
 
 #[cfg(test)]

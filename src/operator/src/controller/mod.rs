@@ -31,5 +31,5 @@ mod tests;
 pub use catalog::{Catalog, GroupKey, Groups};
 pub use describe::{GroupView, PartitionView};
 pub use directory::Directory;
-pub use primitives::{PrimitiveKey, create_primitive};
+pub use primitives::{PrimitiveKey, create_primitive, delete_primitive};
 pub use service::ControllerService;

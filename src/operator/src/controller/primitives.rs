@@ -84,8 +84,12 @@ pub async fn create_primitive(
     Ok(partitions)
 }
 
-/// Deletes a primitive with all that it holds.
-pub(super) async fn delete_primitive(
+/// Deletes a primitive with all that it holds. Cancelled or failed, it may be gone from some partitions; doing it again
+/// completes it.
+///
+/// # Errors
+/// [`ErrorCode::NotFound`] without the group or the primitive, and what keeps a partition from answering.
+pub async fn delete_primitive(
     groups: watch::Receiver<Groups>,
     group: &GroupKey,
     primitive: &PrimitiveKey,

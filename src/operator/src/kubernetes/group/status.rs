@@ -1,0 +1,278 @@
+//! The last stage: what is said of a group. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use synod_api::conditions::{self, reasons};
+use synod_api::{
+    MemberRole, MemberStatus, PartitionGroup, PartitionGroupStatus, PartitionPhase, PartitionStatus, labels,
+};
+use synod_proto::controller::v1 as wire;
+
+use super::super::condition::{Said, merge};
+use super::Scope;
+use super::dereference::Found;
+use super::observe::Seen;
+use super::plan::{Plan, Roll};
+use super::trouble::trouble;
+use crate::controller::{GroupView, PartitionView};
+use crate::membership::{CAUGHT_UP_ENTRIES, Step, majority_answers};
+
+/// The longest message, in bytes: a group has many partitions, and a status has little room.
+const MESSAGE_BYTES_MAX: usize = 1_000;
+
+/// Everything that a status is made from.
+pub(super) struct Report<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) group: &'a PartitionGroup,
+    pub(super) found: &'a [Found],
+    pub(super) seen: &'a [Seen],
+    pub(super) plans: &'a [Plan],
+    /// What is wrong with the spec.
+    pub(super) rejected: Option<String>,
+    /// What the API server refused.
+    pub(super) refused: Option<String>,
+    pub(super) now: Timestamp,
+}
+
+impl Report<'_> {
+    /// The status, as it should be now.
+    pub(super) fn status(&self) -> PartitionGroupStatus {
+        let spec = &self.group.spec;
+        let before = self.group.status.clone().unwrap_or_default();
+        let view = self.view();
+        let partitions: Vec<_> = view
+            .partitions
+            .iter()
+            .enumerate()
+            .map(|(position, partition)| self.partition(position, partition, before.partitions.get(position)))
+            .collect();
+        let versions = self.seen.iter().flat_map(|seen| seen.versions.values());
+        let mut status = PartitionGroupStatus {
+            observed_generation: self.group.metadata.generation,
+            selector: labels::pod_selector(&self.scope.name),
+            version: versions.min().cloned(),
+            partitions,
+            ..PartitionGroupStatus::default()
+        };
+        status.count(spec.partitions);
+        let said = self.conditions(&view, &status.partitions);
+        status.conditions = merge(&before.conditions, said, self.group.metadata.generation, self.now);
+        status
+    }
+
+    fn view(&self) -> wire::Group {
+        let partitions = self.seen.iter().zip(self.plans);
+        let view = GroupView {
+            namespace: &self.scope.namespace,
+            name: &self.scope.name,
+            protocol: String::new(),
+            replicas: self.group.spec.replicas,
+            slots: 0,
+            partitions: partitions
+                .map(|(seen, plan)| PartitionView { observation: &seen.observation, step: &plan.step })
+                .collect(),
+        };
+        view.describe()
+    }
+
+    fn partition(
+        &self,
+        position: usize,
+        view: &wire::Partition,
+        before: Option<&PartitionStatus>,
+    ) -> PartitionStatus {
+        let genesis = self.found.get(position).and_then(|found| found.genesis.as_ref().ok()?.as_ref());
+        let born = genesis
+            .and_then(|genesis| Timestamp::from_millisecond(i64::try_from(genesis.born_ms).ok()?).ok());
+        let bootstrapped_at =
+            before.and_then(|before| before.bootstrapped_at.clone()).or(born.map(whole_seconds));
+        PartitionStatus {
+            id: view.id,
+            phase: self.phase(position, view, before, bootstrapped_at.is_some()),
+            leader: (view.leader != 0).then(|| view.leader.to_string()),
+            term: view.term,
+            members: view.members.iter().map(|member| self.member(position, member)).collect(),
+            bootstrapped_at,
+        }
+    }
+
+    fn phase(
+        &self,
+        position: usize,
+        view: &wire::Partition,
+        before: Option<&PartitionStatus>,
+        has_begun: bool,
+    ) -> PartitionPhase {
+        let is_young = before.is_none_or(|before| {
+            matches!(before.phase, PartitionPhase::Pending | PartitionPhase::Bootstrapping)
+        });
+        let elects = self.seen.get(position).is_some_and(|seen| majority_answers(&seen.observation));
+        match (view.leader != 0, has_begun) {
+            (true, _) => PartitionPhase::Serving,
+            (false, false) => PartitionPhase::Pending,
+            (false, true) if is_young => PartitionPhase::Bootstrapping,
+            (false, true) if elects => PartitionPhase::Electing,
+            (false, true) => PartitionPhase::QuorumLost,
+        }
+    }
+
+    fn member(&self, position: usize, member: &wire::Member) -> MemberStatus {
+        let prefix = format!("{}/", self.scope.namespace);
+        let name = member.node.strip_prefix(&prefix).unwrap_or(&member.node);
+        let pod_trouble = self.found.get(position).and_then(|found| {
+            let place =
+                found.places.iter().find(|place| self.scope.node(found.id, place.ordinal) == member.node);
+            trouble(place?, self.now)
+        });
+        let message = Some(member.message.clone()).filter(|message| !message.is_empty());
+        let versions = self.seen.get(position).map(|seen| &seen.versions);
+        MemberStatus {
+            id: member.id.to_string(),
+            node: name.to_owned(),
+            role: match member.role() {
+                wire::Role::Unspecified => MemberRole::Unknown,
+                wire::Role::Leader => MemberRole::Leader,
+                wire::Role::Follower => MemberRole::Follower,
+                wire::Role::Candidate => MemberRole::Candidate,
+                wire::Role::Learner => MemberRole::Learner,
+            },
+            ready: member.ready,
+            // Under load it changes all the time, which is no reason to write.
+            lag: if member.lag > CAUGHT_UP_ENTRIES { member.lag } else { 0 },
+            version: versions.and_then(|versions| versions.get(&member.node)).cloned(),
+            endpoint: Some(member.endpoint.clone()).filter(|endpoint| !endpoint.is_empty()),
+            message: message.map(|message| pod_trouble.unwrap_or(message)),
+        }
+    }
+
+    fn conditions(&self, view: &wire::Group, partitions: &[PartitionStatus]) -> Vec<Said> {
+        let message = self.message(view, partitions);
+        let reason = self.reason(partitions);
+        let lost: Vec<_> = partitions
+            .iter()
+            .filter(|partition| partition.phase == PartitionPhase::QuorumLost)
+            .map(|partition| partition.id.to_string())
+            .collect();
+        let ready = if view.ready {
+            Said::new(conditions::READY, true, reasons::AS_DECLARED, "every member serves")
+        } else {
+            Said::new(conditions::READY, false, reason, message.clone())
+        };
+        let degraded = match &self.refused {
+            Some(refused) => Said::new(conditions::DEGRADED, true, reasons::CANNOT_WRITE, shortened(refused)),
+            None if !view.ready && serves(partitions) => {
+                Said::new(conditions::DEGRADED, true, reason, message)
+            }
+            None => Said::new(conditions::DEGRADED, false, reasons::AS_DECLARED, ""),
+        };
+        let quorum_lost = if lost.is_empty() {
+            Said::new(conditions::QUORUM_LOST, false, reasons::AS_DECLARED, "")
+        } else {
+            let which = format!("partitions without a majority: {}", lost.join(", "));
+            Said::new(conditions::QUORUM_LOST, true, reasons::NO_QUORUM, shortened(&which))
+        };
+        let rejected = match &self.rejected {
+            Some(why) => Said::new(conditions::SPEC_REJECTED, true, reasons::INVALID_SPEC, shortened(why)),
+            None => Said::new(conditions::SPEC_REJECTED, false, reasons::AS_DECLARED, ""),
+        };
+        let paused = if self.group.spec.paused {
+            let what = "nothing is changed while spec.paused is true";
+            Said::new(conditions::PAUSED, true, reasons::PAUSED_BY_SPEC, what)
+        } else {
+            Said::new(conditions::PAUSED, false, reasons::AS_DECLARED, "")
+        };
+        vec![ready, self.progressing(partitions), degraded, quorum_lost, rejected, paused]
+    }
+
+    fn progressing(&self, partitions: &[PartitionStatus]) -> Said {
+        let of_plan = |(found, plan): (&Found, &Plan)| {
+            let (reason, what) = match (&plan.step, &plan.roll) {
+                (Step::Begin { .. }, _) => (reasons::BOOTSTRAPPING, "it begins"),
+                (Step::Act { reason, .. }, _) => (reasons::SCALING, reason.as_str()),
+                (_, Roll::Replace { reason, .. } | Roll::HandOver { reason, .. } | Roll::Wait(reason)) => {
+                    (reasons::ROLLING, reason.as_str())
+                }
+                _ => return None,
+            };
+            Some((reason, format!("partition {}: {what}", found.id)))
+        };
+        if let Some((reason, what)) = self.found.iter().zip(self.plans).find_map(of_plan) {
+            return Said::new(conditions::PROGRESSING, true, reason, shortened(&what));
+        }
+        match is_young(partitions) {
+            true => Said::new(conditions::PROGRESSING, true, reasons::BOOTSTRAPPING, "the partitions begin"),
+            false => Said::new(conditions::PROGRESSING, false, reasons::AS_DECLARED, ""),
+        }
+    }
+
+    /// Why the group is not ready, in one word: the worst first.
+    fn reason(&self, partitions: &[PartitionStatus]) -> &'static str {
+        let is_any = |phase| partitions.iter().any(|partition| partition.phase == phase);
+        let rolls = self.plans.iter().any(|plan| plan.roll != Roll::Nothing);
+        let acts = self.plans.iter().any(|plan| matches!(plan.step, Step::Act { .. }));
+        if is_any(PartitionPhase::QuorumLost) {
+            reasons::NO_QUORUM
+        } else if is_young(partitions) {
+            reasons::BOOTSTRAPPING
+        } else if is_any(PartitionPhase::Electing) {
+            reasons::NO_LEADER
+        } else if rolls {
+            reasons::ROLLING
+        } else if acts {
+            reasons::SCALING
+        } else {
+            reasons::MEMBERS_MISSING
+        }
+    }
+
+    /// What is the matter, and with which pods.
+    fn message(&self, view: &wire::Group, partitions: &[PartitionStatus]) -> String {
+        let members = partitions.iter().flat_map(|partition| &partition.members);
+        let pods = self.found.iter().flat_map(|found| &found.places);
+        let mut of_pods = pods.filter_map(|place| trouble(place, self.now));
+        let absent = members.filter(|member| !member.ready).count();
+        match of_pods.next() {
+            Some(trouble) if absent > 0 => shortened(&format!("{trouble}; {}", view.message)),
+            _ => shortened(&view.message),
+        }
+    }
+}
+
+fn is_young(partitions: &[PartitionStatus]) -> bool {
+    partitions
+        .iter()
+        .any(|partition| matches!(partition.phase, PartitionPhase::Pending | PartitionPhase::Bootstrapping))
+}
+
+fn serves(partitions: &[PartitionStatus]) -> bool {
+    partitions.iter().all(|partition| partition.phase == PartitionPhase::Serving)
+}
+
+/// Times in a status have whole seconds; one that had more would never be equal to what is read back.
+fn whole_seconds(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}
+
+fn shortened(message: &str) -> String {
+    if message.len() <= MESSAGE_BYTES_MAX {
+        return message.to_owned();
+    }
+    let end = message.floor_char_boundary(MESSAGE_BYTES_MAX);
+    format!("{}…", message.get(..end).unwrap_or_default())
+}
+
+/// Whether something changed that people want to know: the answer to one of the questions, or the reason.
+pub(super) fn news(before: Option<&PartitionGroupStatus>, after: &PartitionGroupStatus) -> Vec<Condition> {
+    let known = before.map_or(&[][..], |before| &before.conditions);
+    let is_news = |condition: &&Condition| {
+        let last = known.iter().find(|last| last.type_ == condition.type_);
+        match last {
+            Some(last) => (&last.status, &last.reason) != (&condition.status, &condition.reason),
+            None => condition.status == "True",
+        }
+    };
+    after.conditions.iter().filter(is_news).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests;

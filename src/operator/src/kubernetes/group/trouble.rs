@@ -1,0 +1,122 @@
+//! What keeps a pod from running, as far as the cluster says. Pure.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use super::dereference::Place;
+
+/// A pod that is deleted for longer than it was given, and this, is stuck.
+const STUCK: Duration = Duration::from_secs(30);
+
+/// What is the matter with the pod of a place, and what to do about it; nothing if nothing is known to be.
+pub(super) fn trouble(place: &Place, now: Timestamp) -> Option<String> {
+    let lost = place
+        .claim
+        .as_ref()
+        .filter(|claim| claim.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Lost")));
+    if let Some(claim) = lost {
+        let name = claim.name_any();
+        return Some(format!(
+            "the volume of {name} is lost: delete the claim and its pod, and a new member takes its place"
+        ));
+    }
+    let pod = place.pod.as_deref()?;
+    stuck(pod, now).or_else(|| container(pod)).or_else(|| scheduling(pod))
+}
+
+fn stuck(pod: &Pod, now: Timestamp) -> Option<String> {
+    let deadline = pod.metadata.deletion_timestamp.as_ref()?.0;
+    let over = u64::try_from(now.as_second() - deadline.as_second()).ok()?;
+    if Duration::from_secs(over) < STUCK {
+        return None;
+    }
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("its machine");
+    Some(format!(
+        "{name} cannot end, because {node} does not answer: if that machine is off for good, delete the pod with \
+         --grace-period=0 --force",
+        name = pod.name_any()
+    ))
+}
+
+fn container(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    let ContainerStatus { state, last_state, .. } = status;
+    let waiting = state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref().filter(|reason| *reason != "ContainerCreating")?;
+    let ended = last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let exit =
+        ended.map(|ended| format!(" (it ended with exit code {})", ended.exit_code)).unwrap_or_default();
+    let message = waiting.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+    Some(format!("{}: {reason}{exit}{message}", pod.name_any()))
+}
+
+fn scheduling(pod: &Pod) -> Option<String> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let scheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled")?;
+    let message = scheduled.message.as_deref().filter(|_| scheduled.status == "False")?;
+    Some(format!("{} cannot be scheduled: {message}", pod.name_any()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The second at which everything is looked at.
+    const NOW: i64 = 1_000;
+
+    fn said(pod: Value, claim: Value) -> Option<String> {
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        let claim: PersistentVolumeClaim = serde_json::from_value(claim).unwrap();
+        let place =
+            Place { ordinal: 0, pod: Some(Arc::new(pod)), claim: Some(Arc::new(claim)), desired: true };
+        trouble(&place, Timestamp::from_second(NOW).unwrap())
+    }
+
+    fn waiting(reason: &str, exit_code: Option<i32>) -> Value {
+        let ended = exit_code.map(|code| json!({"terminated": {"exitCode": code}})).unwrap_or(json!({}));
+        let status = json!({
+            "name": "synod", "image": "", "imageID": "", "ready": false, "restartCount": 1,
+            "state": {"waiting": {"reason": reason, "message": "try again"}}, "lastState": ended,
+        });
+        json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [status]}})
+    }
+
+    fn deleted(ago: i64) -> Value {
+        let at = Timestamp::from_second(NOW - ago).unwrap().to_string();
+        json!({"metadata": {"name": "p", "deletionTimestamp": at}, "spec": {"nodeName": "m", "containers": []}})
+    }
+
+    #[test]
+    fn what_the_cluster_says_of_a_pod_is_passed_on() {
+        let unscheduled = json!({"metadata": {"name": "p"}, "status": {"conditions": [
+            {"type": "PodScheduled", "status": "False", "message": "no room"},
+        ]}});
+        let lost = json!({"metadata": {"name": "data-p"}, "status": {"phase": "Lost"}});
+        let cases = [
+            (waiting("ErrImagePull", None), json!({}), Some("p: ErrImagePull: try again")),
+            (waiting("CrashLoopBackOff", Some(2)), json!({}), Some("p: CrashLoopBackOff (it ended with exit code 2)")),
+            (waiting("ContainerCreating", None), json!({}), None),
+            (unscheduled, json!({}), Some("p cannot be scheduled: no room")),
+            (json!({"metadata": {"name": "p"}}), lost, Some("the volume of data-p is lost: delete the claim")),
+            (deleted(29), json!({}), None),
+            (deleted(31), json!({}), Some("p cannot end, because m does not answer")),
+            (json!({"metadata": {"name": "p"}}), json!({}), None),
+        ];
+        for (pod, claim, expected) in cases {
+            let said = said(pod, claim);
+            let fits = match expected {
+                Some(expected) => said.as_deref().is_some_and(|said| said.starts_with(expected)),
+                None => said.is_none(),
+            };
+            assert!(fits, "{said:?}, expected {expected:?}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The operator: keeps groups and primitives on Kubernetes as they are declared.
+//!
+//! ```text
+//!   API server ──watches──► Cache ──► group, primitive: one look at a time ──► API server, nodes
+//!                             │                    ▲
+//!                             ▼                    └── only who holds the lease
+//!                      ClusterDirectory ──► the controller service, for clients
+//! ```
+//!
+//! Invariants:
+//! - Only the operator that holds the lease acts; every one answers clients.
+//! - A cluster in which nothing changes is not written to, but for the lease.
+//!
+//! What must not go here: what to do about members ([`crate::membership`] decides).
+
+mod apply;
+mod backoff;
+mod cache;
+mod condition;
+mod difference;
+mod directory;
+mod group;
+mod health;
+mod lease;
+mod primitive;
+mod settings;
+mod triggers;
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures::{FutureExt as _, StreamExt as _};
+use kube::runtime::controller::{self, Action as Next, ReconcileReason, ReconcileRequest};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, Resource};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use self::backoff::Backoff;
+use self::cache::{Cache, Listeners};
+use self::directory::ClusterDirectory;
+use self::health::Readiness;
+use self::lease::Candidate;
+pub use self::settings::Settings;
+use self::triggers::Triggers;
+use crate::controller::ControllerService;
+
+/// Why the operator cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// There is no API server to talk to, or no way to.
+    #[error("the API server cannot be reached: {0}")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A port cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A server ended.
+    #[error("a server ended: {0}")]
+    Serve(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another operator may act by now, so this one must not.
+    #[error("this operator stops, because it no longer holds the lease: {0}")]
+    LeaseLost(String),
+}
+
+/// Runs the operator until `stop` is done, then gives the lease up. Steps that are under way then are left as they are:
+/// whoever acts next sees what became of them.
+///
+/// # Errors
+/// [`OperatorError`]. The process must end then: after [`OperatorError::LeaseLost`] nothing of this one may act any more.
+pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), OperatorError> {
+    let client = Client::try_default().await.map_err(|error| OperatorError::Client(Box::new(error)))?;
+    let controller = listen(settings.controller_listen).await?;
+    let health = listen(settings.health_listen).await?;
+    let (groups, primitives) = (Triggers::new(), Triggers::new());
+    let directory = Arc::new(ClusterDirectory::new());
+    let listeners =
+        Listeners { groups: groups.clone(), primitives: primitives.clone(), directory: directory.clone() };
+    let mut watches = JoinSet::new();
+    let cache = Cache::start(&client, settings.watched_namespace.as_deref(), listeners, &mut watches);
+    let readiness = Readiness::default();
+    let health = health::serve(health, readiness.clone())
+        .map(|ended| OperatorError::Serve(ended.err().map_or_else(|| "health".into(), Into::into)));
+    let controller = Server::builder()
+        .add_service(ControllerService::server(directory.clone()))
+        .serve_with_incoming(TcpIncoming::from(controller).with_nodelay(Some(true)))
+        .map(|ended| OperatorError::Serve(ended.err().map_or_else(|| "controller".into(), Into::into)));
+    let work = Work { settings: &settings, client: &client, cache: &cache, directory: &directory };
+    let act = async {
+        cache.ready().await;
+        readiness.set();
+        tracing::info!("the cluster is known");
+        let candidate = Candidate::new(client.clone(), &settings.lease_namespace, &settings.identity);
+        let mut stop = std::pin::pin!(stop);
+        let mut lease = tokio::select! {
+            lease = candidate.acquire() => lease,
+            () = &mut stop => return Ok(()),
+        };
+        tracing::info!(identity = settings.identity, "this operator acts");
+        tokio::select! {
+            lost = lease.keep() => return Err(OperatorError::LeaseLost(lost.to_string())),
+            () = work.groups(groups.stream()) => {}
+            () = work.primitives(primitives.stream()) => {}
+            () = &mut stop => {}
+        }
+        lease.release().await;
+        Ok(())
+    };
+    tokio::select! {
+        done = act => done,
+        error = health => Err(error),
+        error = controller => Err(error),
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, OperatorError> {
+    TcpListener::bind(address).await.map_err(|source| OperatorError::Listen { address, source })
+}
+
+/// What the operator that holds the lease does.
+struct Work<'a> {
+    settings: &'a Settings,
+    client: &'a Client,
+    cache: &'a Arc<Cache>,
+    directory: &'a Arc<ClusterDirectory>,
+}
+
+impl Work<'_> {
+    async fn groups(&self, queue: impl futures::Stream<Item = ObjectRef<synod_api::PartitionGroup>> + Send) {
+        let reporter = Reporter {
+            controller: "synod-operator".to_owned(),
+            instance: Some(self.settings.identity.clone()),
+        };
+        let context = group::Context {
+            client: self.client.clone(),
+            cache: self.cache.clone(),
+            connections: group::Connections::default(),
+            recorder: Recorder::new(self.client.clone(), reporter),
+            image: self.settings.image.clone(),
+        };
+        self.keep(self.cache.groups.clone(), queue, Arc::new(context), group::reconcile).await;
+    }
+
+    async fn primitives(&self, queue: impl futures::Stream<Item = ObjectRef<synod_api::Primitive>> + Send) {
+        let context = primitive::Context { client: self.client.clone(), directory: self.directory.clone() };
+        self.keep(self.cache.primitives.clone(), queue, Arc::new(context), primitive::reconcile).await;
+    }
+
+    /// Looks after the objects of one kind: each when it is in the queue or its time has come, never one twice at once.
+    async fn keep<K, C, E, F>(
+        &self,
+        store: Store<K>,
+        queue: impl futures::Stream<Item = ObjectRef<K>> + Send,
+        context: Arc<C>,
+        reconcile: impl Fn(Arc<K>, Arc<C>) -> F,
+    ) where
+        K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+        K::DynamicType: Eq + Hash,
+        C: Send + Sync,
+        E: std::error::Error + Send + 'static,
+        F: Future<Output = Result<Next, E>> + Send,
+    {
+        let backoff = Arc::new(Backoff::new());
+        let failures = backoff.clone();
+        let requests = queue.map(|object| {
+            Ok::<_, Infallible>(ReconcileRequest { obj_ref: object, reason: ReconcileReason::Unknown })
+        });
+        let failed = move |object: Arc<K>, error: &E, _: Arc<C>| {
+            let object = ObjectRef::from_obj(&*object);
+            tracing::warn!(%object, %error, "not as declared yet");
+            Next::requeue(failures.failed(object))
+        };
+        let config = controller::Config::default().concurrency(self.settings.concurrency);
+        let looks = controller::applier(
+            move |object, context| reconcile(object, context).boxed(),
+            failed,
+            context,
+            store,
+            requests,
+            config,
+        );
+        looks
+            .for_each(|outcome| {
+                match outcome {
+                    Ok((object, _)) => backoff.forget(&object),
+                    Err(controller::Error::ObjectNotFound(_) | controller::Error::ReconcilerFailed(..)) => {}
+                    Err(error) => tracing::error!(%error, "the queue failed"),
+                }
+                futures::future::ready(())
+            })
+            .await;
+    }
+}

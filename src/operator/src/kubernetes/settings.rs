@@ -1,0 +1,22 @@
+//! What the operator is told when it starts.
+
+use std::net::SocketAddr;
+
+/// What the operator is told when it starts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its own name, unique among the operators of the cluster: the pod's.
+    pub identity: String,
+    /// The namespace that holds the lease for which operators compete.
+    pub lease_namespace: String,
+    /// The only namespace whose objects are kept; all of them if it is left out.
+    pub watched_namespace: Option<String>,
+    /// The image of replicas whose group names none.
+    pub image: String,
+    /// Where to serve clients that look for groups.
+    pub controller_listen: SocketAddr,
+    /// Where to serve health over HTTP.
+    pub health_listen: SocketAddr,
+    /// How many objects of one kind are worked on at a time.
+    pub concurrency: u16,
+}
