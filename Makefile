@@ -1,9 +1,9 @@
 # Short names for what is typed often. `make help` lists them.
 
-.PHONY: help build test lint doc generate dev nemesis failover sim soak fuzz mutants bench ci
+.PHONY: help build test lint doc generate dev image e2e nemesis failover sim soak fuzz mutants bench ci
 
 help: ## List the targets.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 12
 
 build: ## Build everything, optimised.
 	cargo build --workspace --release
@@ -24,6 +24,12 @@ generate: ## Write the generated files again.
 
 dev: ## Run a group on this machine.
 	cargo run --release -- dev config/samples/partitiongroup.yaml
+
+image: ## Build the image, without a container engine.
+	.ci/image
+
+e2e: ## Test on Kubernetes: on the cluster of KUBECONFIG, or on one that is brought up here (root, Go).
+	tests/e2e/run
 
 nemesis: ## Kill and pause real processes for long: make nemesis SECONDS=600
 	SYNOD_PROCESSES_SECONDS=$(or $(SECONDS),600) cargo test --package synod-tests --test processes -- --nocapture

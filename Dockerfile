@@ -1,0 +1,11 @@
+# One image is the operator and the replicas: a static binary and nothing else.
+FROM rust:1.95-bookworm AS build
+WORKDIR /source
+COPY . .
+ENV RUSTFLAGS="-C target-feature=+crt-static"
+RUN cargo build --release --locked --package synod-cli --target x86_64-unknown-linux-gnu
+
+FROM scratch
+COPY --from=build /source/target/x86_64-unknown-linux-gnu/release/synod /synod
+USER 65532:65532
+ENTRYPOINT ["/synod"]
