@@ -45,7 +45,9 @@ fn a_member_that_loses_its_volume_is_replaced_by_another() {
         namespace.kubectl(&["delete", "pod", "small-p0-1"]);
         let is_replaced = |group: &Value| {
             let now = members(group, 0);
-            is_ready(group) && now.len() == 3 && now.get(1).map(|member| &member.0) != before.get(1).map(|it| &it.0)
+            is_ready(group)
+                && now.len() == 3
+                && now.get(1).map(|member| &member.0) != before.get(1).map(|it| &it.0)
         };
         let took = namespace.wait("partitiongroup/small", 60, is_replaced);
         println!("replaced after {:.1} s", took.as_secs_f64());
@@ -82,7 +84,8 @@ fn a_machine_is_drained_one_replica_of_a_partition_at_a_time() {
     namespace.wait_ready("sample", 60);
     let pods = |node: &str| {
         let selector = format!("--field-selector=spec.nodeName={node}");
-        let listed = namespace.kubectl(&["get", "pods", "--selector=synod.dev/group", &selector, "--output=name"]);
+        let listed =
+            namespace.kubectl(&["get", "pods", "--selector=synod.dev/group", &selector, "--output=name"]);
         listed.lines().count()
     };
     under_load(&namespace, "draining a machine", 60, || {
@@ -110,7 +113,11 @@ fn a_group_that_is_created_anew_begins_anew() {
     namespace.apply(SMALL);
     namespace.wait_ready("small", 90);
     let after = members(&namespace.get("partitiongroup/small"), 0);
-    assert_eq!(namespace.names("persistentvolumeclaims").len(), 3, "the volumes were kept, and are used again");
+    assert_eq!(
+        namespace.names("persistentvolumeclaims").len(),
+        3,
+        "the volumes were kept, and are used again"
+    );
     let is_new = |(id, _): &(String, String)| before.iter().all(|(old, _)| old != id);
     assert!(after.len() == 3 && after.iter().all(is_new), "no old member came back: {before:?} {after:?}");
 }

@@ -4,8 +4,12 @@ use crate::SMALL;
 use crate::kubectl::{Namespace, is_ready, kubectl, members};
 use crate::workload::under_load;
 
-const OPERATORS: [&str; 4] =
-    ["--namespace=synod-system", "--selector=app.kubernetes.io/component=operator", "--grace-period=0", "--force"];
+const OPERATORS: [&str; 4] = [
+    "--namespace=synod-system",
+    "--selector=app.kubernetes.io/component=operator",
+    "--grace-period=0",
+    "--force",
+];
 
 fn kill_all() {
     kubectl(&[&["delete", "pods"][..], &OPERATORS].concat());

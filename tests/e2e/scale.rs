@@ -18,7 +18,8 @@ spec:
 ";
 
 fn is_settled(group: &Value, replicas: usize) -> bool {
-    let voters = members(group, 0).iter().filter(|(_, role)| ["Leader", "Follower"].contains(&role.as_str())).count();
+    let voters =
+        members(group, 0).iter().filter(|(_, role)| ["Leader", "Follower"].contains(&role.as_str())).count();
     is_ready(group) && voters == replicas && members(group, 0).len() == replicas
 }
 

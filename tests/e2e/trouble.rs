@@ -12,7 +12,10 @@ fn a_spec_that_cannot_be_is_refused_with_what_to_write_instead() {
         ("partitions: 1", "partitions: 1, protocol: {type: Paxos}", "use Raft"),
         ("whenDeleted: Retain", "size: 10Mi", "use at least 1Gi"),
     ] {
-        let manifest = SMALL.replace("spec:\n  partitions: 1\n  storage: {whenDeleted: Retain}", "spec: {partitions: 1, storage: {whenDeleted: Retain}}");
+        let manifest = SMALL.replace(
+            "spec:\n  partitions: 1\n  storage: {whenDeleted: Retain}",
+            "spec: {partitions: 1, storage: {whenDeleted: Retain}}",
+        );
         let manifest = manifest.replace(wrong, right);
         let (applied, text) = namespace.try_kubectl(&["apply", "-f", "-"], Some(&manifest));
         assert!(!applied && text.contains(said), "{right}: {text}");
@@ -40,7 +43,11 @@ fn an_image_that_cannot_be_had_is_named_and_mended() {
         let (status, _, message) = condition(group, "Ready");
         status == "False" && message.contains("localhost/nothing:1")
     });
-    assert_eq!(condition(&namespace.get("partitiongroup/small"), "QuorumLost").0, "False", "one pod, no more");
+    assert_eq!(
+        condition(&namespace.get("partitiongroup/small"), "QuorumLost").0,
+        "False",
+        "one pod, no more"
+    );
     image("null");
     let mended = namespace.wait("partitiongroup/small", 90, |group| {
         is_ready(group) && condition(group, "Progressing").0 == "False"

@@ -297,7 +297,12 @@ impl Host {
     }
 
     /// Deletes what a member has that was taken out. The replica is blank then.
-    pub(crate) fn discard(self: &Arc<Self>, group: &str, partition: u32, member: MemberId) -> Result<(), Error> {
+    pub(crate) fn discard(
+        self: &Arc<Self>,
+        group: &str,
+        partition: u32,
+        member: MemberId,
+    ) -> Result<(), Error> {
         let slot = self.slot(group, partition)?;
         let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
         let here = match slot.standing() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use synod_types::{MemberId, PartitionId};
 
-use crate::disk::{Disk, DiskError, DiskErrorKind, read_all, replace_file, remove_if_there};
+use crate::disk::{Disk, DiskError, DiskErrorKind, read_all, remove_if_there, replace_file};
 use crate::fields::Fields;
 use crate::formats::{IDENTITY_MAGIC, IDENTITY_VERSION};
 

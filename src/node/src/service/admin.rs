@@ -6,10 +6,10 @@ use std::time::Duration;
 use synod_primitives::Placement;
 use synod_proto::admin::v1::admin_server::Admin;
 use synod_proto::admin::v1::{
-    AddLearnerRequest, AddLearnerResponse, BootstrapRequest, BootstrapResponse, DiscardRequest, DiscardResponse, MemberStatus, Phase,
-    PrepareRequest, PrepareResponse, PromoteRequest, PromoteResponse, RemoveRequest, RemoveResponse, Replica,
-    Role, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse, TransferLeadershipRequest,
-    TransferLeadershipResponse,
+    AddLearnerRequest, AddLearnerResponse, BootstrapRequest, BootstrapResponse, DiscardRequest,
+    DiscardResponse, MemberStatus, Phase, PrepareRequest, PrepareResponse, PromoteRequest, PromoteResponse,
+    RemoveRequest, RemoveResponse, Replica, Role, SnapshotRequest, SnapshotResponse, StatusRequest,
+    StatusResponse, TransferLeadershipRequest, TransferLeadershipResponse,
 };
 use synod_proto::types::v1::{Limits as WireLimits, MemberRole};
 use synod_protocol as protocol;

@@ -328,7 +328,9 @@ impl World {
                 self.set_applied(*to, self.commit);
                 return self.led_by = Some(*to);
             }
-            Action::Prepare { .. } | Action::Bootstrap { .. } | Action::Discard { .. } => unreachable!("done elsewhere"),
+            Action::Prepare { .. } | Action::Bootstrap { .. } | Action::Discard { .. } => {
+                unreachable!("done elsewhere")
+            }
         }
         let there = self.at_work(&new.voters);
         assert!(there.len() >= majority_of(new.voters.len()), "{reason}: {action:?} in {self:#?}");

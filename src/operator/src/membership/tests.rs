@@ -455,13 +455,7 @@ fn what_needs_a_person_is_said() {
             "stuck: c has failed",
         ),
         ("failed where nobody is desired", "a=leader:1 b=follower:2 c-=failed:3", "a1 b2", full, "nothing"),
-        (
-            "taken out before",
-            "a=leader:1 b=follower:2 c=follower:3",
-            "a1 b2",
-            full,
-            "c: discard c3",
-        ),
+        ("taken out before", "a=leader:1 b=follower:2 c=follower:3", "a1 b2", full, "c: discard c3"),
         ("down", "a=leader:1 b=follower:2 c=down", full, full, "wait: c does not answer"),
         (
             "behind",

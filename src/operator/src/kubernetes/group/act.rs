@@ -86,9 +86,8 @@ pub(super) struct Task<'a> {
 impl Task<'_> {
     fn action(&self) -> Option<(&Action, &str)> {
         match (&self.plan.step, &self.plan.roll) {
-            (Step::Act { action, reason }, _) | (_, Roll::HandOver { action, reason }) => {
-                Some((action, reason))
-            }
+            (Step::Act { action, reason }, _) => Some((action, reason)),
+            (_, Roll::HandOver { action, reason }) => Some((action, reason)),
             _ => None,
         }
     }

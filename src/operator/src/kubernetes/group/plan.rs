@@ -45,7 +45,7 @@ pub(super) enum Roll {
     /// A leader is to hand over first.
     HandOver {
         /// How.
-        action: Action,
+        action: Box<Action>,
         /// Why, for people.
         reason: String,
     },
@@ -173,9 +173,10 @@ fn plan_roll(observation: &Observation, step: &Step, pods: &[PodState]) -> Roll 
             let reason = format!("{} differs from the spec", next.node);
             Roll::Replace { ordinal: next.ordinal, reason }
         }
-        Restart::HandOverFirst(action) => {
-            Roll::HandOver { action, reason: format!("{} leads and is to be replaced", next.node) }
-        }
+        Restart::HandOverFirst(action) => Roll::HandOver {
+            action: Box::new(action),
+            reason: format!("{} leads and is to be replaced", next.node),
+        },
         Restart::NotYet(why) => Roll::Wait(why),
     }
 }

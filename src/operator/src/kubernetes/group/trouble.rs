@@ -102,10 +102,18 @@ mod tests {
         let lost = json!({"metadata": {"name": "data-p"}, "status": {"phase": "Lost"}});
         let cases = [
             (waiting("ErrImagePull", None), json!({}), Some("p: ErrImagePull: try again")),
-            (waiting("CrashLoopBackOff", Some(2)), json!({}), Some("p: CrashLoopBackOff (it ended with exit code 2)")),
+            (
+                waiting("CrashLoopBackOff", Some(2)),
+                json!({}),
+                Some("p: CrashLoopBackOff (it ended with exit code 2)"),
+            ),
             (waiting("ContainerCreating", None), json!({}), None),
             (unscheduled, json!({}), Some("p cannot be scheduled: no room")),
-            (json!({"metadata": {"name": "p"}}), lost, Some("the volume of data-p is lost: delete the claim")),
+            (
+                json!({"metadata": {"name": "p"}}),
+                lost,
+                Some("the volume of data-p is lost: delete the claim"),
+            ),
             (deleted(29), json!({}), None),
             (deleted(31), json!({}), Some("p cannot end, because m does not answer")),
             (json!({"metadata": {"name": "p"}}), json!({}), None),

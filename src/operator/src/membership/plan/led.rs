@@ -155,8 +155,9 @@ impl Led<'_> {
     /// once, and whoever has data was a member before. (A member that the leader has not heard of yet, because a later one
     /// has added it, knows a later term.)
     pub(super) fn discard_stranger(&self) -> Option<Step> {
-        let (node, running) =
-            self.observation.running().find(|(node, running)| node.desired && was_taken_out(self.leader, running.member, running.term))?;
+        let (node, running) = self.observation.running().find(|(node, running)| {
+            node.desired && was_taken_out(self.leader, running.member, running.term)
+        })?;
         let action = Action::Discard {
             leader: self.node.name.clone(),
             node: node.name.clone(),

@@ -83,7 +83,7 @@ fn followers_go_first_and_the_leader_last() {
     assert_eq!(replaced(&roll(&behind, 0, "ooo")), Some(1), "who is furthest behind");
     assert_eq!(replaced(&roll(&CAUGHT_UP, 0, "ono")), Some(2), "not the leader");
     let Roll::HandOver { action, .. } = roll(&CAUGHT_UP, 0, "onn") else { panic!("the leader hands over") };
-    let Action::TransferLeadership { leader, to } = action else { panic!("{action:?}") };
+    let Action::TransferLeadership { leader, to } = *action else { panic!("{action:?}") };
     assert_eq!((leader, to), (node(0), MemberId(3)));
     let waits = roll(&CAUGHT_UP, 2, "nNo");
     assert!(matches!(waits, Roll::Wait(_)), "one that is not ready yet comes before the leader: {waits:?}");
@@ -138,8 +138,7 @@ fn found(places: &[(bool, Option<Pod>)], genesis: Option<Genesis>) -> Found {
 }
 
 fn pod(revision: &str) -> Pod {
-    let ready =
-        PodCondition { type_: "Ready".into(), status: "True".into(), ..PodCondition::default() };
+    let ready = PodCondition { type_: "Ready".into(), status: "True".into(), ..PodCondition::default() };
     Pod {
         metadata: ObjectMeta {
             labels: Some(BTreeMap::from([(REVISION.to_owned(), revision.to_owned())])),

@@ -127,8 +127,22 @@ fn a_group_that_is_as_declared_says_so_and_nothing_else() {
 fn each_trouble_has_its_name() {
     let wait = || plan(Step::Wait("waiting".into()), Roll::Nothing);
     let cases = [
-        (seen(&[], false, 0), false, wait(), PartitionPhase::Pending, "False Bootstrapping", "False AsDeclared"),
-        (seen(&[0, 1], true, 0), true, wait(), PartitionPhase::Serving, "False MembersMissing", "False AsDeclared"),
+        (
+            seen(&[], false, 0),
+            false,
+            wait(),
+            PartitionPhase::Pending,
+            "False Bootstrapping",
+            "False AsDeclared",
+        ),
+        (
+            seen(&[0, 1], true, 0),
+            true,
+            wait(),
+            PartitionPhase::Serving,
+            "False MembersMissing",
+            "False AsDeclared",
+        ),
         (
             seen(&[0, 1], true, 0),
             true,
@@ -137,7 +151,14 @@ fn each_trouble_has_its_name() {
             "False Rolling",
             "False AsDeclared",
         ),
-        (seen(&[1, 2], false, 0), true, wait(), PartitionPhase::Electing, "False NoLeader", "False AsDeclared"),
+        (
+            seen(&[1, 2], false, 0),
+            true,
+            wait(),
+            PartitionPhase::Electing,
+            "False NoLeader",
+            "False AsDeclared",
+        ),
         (seen(&[2], false, 0), true, wait(), PartitionPhase::QuorumLost, "False NoQuorum", "True NoQuorum"),
         (seen(&[], false, 0), true, wait(), PartitionPhase::QuorumLost, "False NoQuorum", "True NoQuorum"),
     ];
