@@ -79,8 +79,10 @@ impl World {
         let membership = process.replica.machine().members().membership().clone();
         let has_mail = !process.inbox.is_empty();
         for mail in std::mem::take(&mut process.inbox) {
-            if let Mail::Input(Input::Persisted(token)) = &mail {
-                self.referee.persisted(process.member, *token);
+            match &mail {
+                Mail::Input(Input::Persisted(token)) => self.referee.persisted(process.member, *token),
+                Mail::Request(client, request) => self.referee.asked(process.member, *client, request),
+                _ => {}
             }
             process.open(local, mail);
         }

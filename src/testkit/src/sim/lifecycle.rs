@@ -30,6 +30,7 @@ impl World {
             self.schedule.at(at, Event::Client { client });
         }
         self.schedule.at(self.now + Duration::from_millis(500), Event::Operator);
+        self.schedule.at(self.now + Duration::from_secs(1), Event::Readers);
         Ok(())
     }
 

@@ -44,6 +44,7 @@ mod network;
 mod node;
 mod operator;
 mod plan;
+mod reader;
 mod referee;
 mod schedule;
 mod shadow;

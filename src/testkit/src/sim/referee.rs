@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use synod_proto::session::v1::Request;
 use synod_protocol::raft::Start;
 use synod_protocol::{Entry, EntryKind, Membership, Persist, Token};
-use synod_replica::{Effect, Genesis, Replica};
+use synod_replica::{ClientId, Effect, Genesis, Replica};
 use synod_storage::state::Fault;
 use synod_types::{Error, LogIndex, MemberId, Monotonic, SessionId};
 
 use super::invariants::durable_commit;
 use super::invariants::election_safety::ElectionSafety;
+use super::invariants::fresh_reads::FreshReads;
 use super::invariants::leader_completeness::LeaderCompleteness;
 use super::invariants::lease::Leases;
 use super::invariants::log_matching::LogMatching;
@@ -30,6 +32,7 @@ pub(super) struct Referee {
     election_safety: ElectionSafety,
     log_matching: LogMatching,
     leader_completeness: LeaderCompleteness,
+    fresh_reads: FreshReads,
     leases: Leases,
     timers: Timers,
 }
@@ -55,6 +58,7 @@ impl Referee {
             election_safety: ElectionSafety::default(),
             log_matching: LogMatching::default(),
             leader_completeness: LeaderCompleteness::default(),
+            fresh_reads: FreshReads::default(),
             leases: Leases::default(),
             timers: Timers::new(clock),
         })
@@ -74,6 +78,7 @@ impl Referee {
 
     /// A process has ended.
     pub(super) fn ended(&mut self, member: MemberId) {
+        self.fresh_reads.forget(member);
         self.leases.forget(member);
     }
 
@@ -82,6 +87,12 @@ impl Referee {
         if let Some(shadow) = self.shadows.get_mut(&member) {
             shadow.persisted(token);
         }
+    }
+
+    /// A member is asked something by a client.
+    pub(super) fn asked(&mut self, member: MemberId, client: ClientId, request: &Request) {
+        let committed = self.ledger.machine().applied().index;
+        self.fresh_reads.asked(member, client, request, committed);
     }
 
     /// A replica has made a step.
@@ -95,6 +106,7 @@ impl Referee {
         let Some(shadow) = self.shadows.get(&member) else { return Ok(()) };
         self.election_safety.check(member, standing)?;
         self.leader_completeness.check(member, standing, &shadow.log, &self.ledger)?;
+        self.fresh_reads.check(member, step.effects)?;
         self.leases.check(step.now, member, standing, step.lease_until)?;
         let last = shadow.log.last().0;
         self.commits(step)?;

@@ -372,6 +372,12 @@ fn election_request(dice: &mut Dice) -> Draft {
     })
 }
 
+/// A read that shows little, of a primitive that is there.
+pub(super) fn small_read() -> Query {
+    let (id, _) = primitive(PrimitiveKind::Counter, 0);
+    Query { primitive: id.get(), operation: Some(QueryOperation::CounterGet(Default::default())) }
+}
+
 /// Reads that together show all of a primitive.
 fn reads_of_all(kind: PrimitiveKind, id: PrimitiveId) -> Vec<Query> {
     let query = |operation| Query { primitive: id.get(), operation: Some(operation) };

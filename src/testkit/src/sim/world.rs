@@ -52,6 +52,8 @@ pub(super) enum Event {
     Client { client: usize },
     /// The operator looks what there is to do.
     Operator,
+    /// Whoever believes to lead is asked for a read.
+    Readers,
     /// Something goes wrong.
     Trouble,
     /// Something that went wrong ends.
@@ -96,6 +98,8 @@ pub(super) struct World {
     pub(super) clients: Vec<Client>,
     pub(super) streams: BTreeMap<ClientId, Stream>,
     pub(super) last_stream: ClientId,
+    /// How many reads the stubborn readers have asked for.
+    pub(super) reads_asked: Tag,
     pub(super) referee: Referee,
     pub(super) recorder: Recorder,
     pub(super) operator: Operator,
@@ -145,6 +149,7 @@ impl World {
             clients,
             streams: BTreeMap::new(),
             last_stream: 0,
+            reads_asked: 0,
             referee,
             recorder: Recorder::default(),
             trace: Trace::new(trace),
@@ -194,6 +199,10 @@ impl World {
             Event::ToClient { client, incoming } => self.client_hears(client, incoming),
             Event::Client { client } => self.client_acts(client),
             Event::Operator => self.operate(),
+            Event::Readers => {
+                self.readers_ask();
+                Ok(())
+            }
             Event::Trouble => self.make_trouble(),
             Event::Relief(relief) => {
                 self.relieve(relief);

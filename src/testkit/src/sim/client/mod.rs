@@ -33,6 +33,8 @@ pub(super) struct Client {
     pub(super) dice: Dice,
     pub(super) stream: Option<ClientId>,
     target: usize,
+    /// It stays with a node that does not answer for longer than others.
+    is_stubborn: bool,
     last_tag: Tag,
     pub(super) session: Option<Session>,
     opening: Option<(Tag, Monotonic, Duration)>,
@@ -91,6 +93,7 @@ impl Client {
         Self {
             workload: Workload::new(number),
             target: number,
+            is_stubborn: dice.one_in(3),
             dice: dice.split(),
             stream: None,
             last_tag: 0,
@@ -261,9 +264,15 @@ impl World {
             if pending.send_at > now {
                 continue;
             }
-            silent |= pending.sent > 0;
-            pending.sent += 1;
             pending.send_at = now + there.dice.ms(400, 1_200);
+            // On one connection a request is sent once.
+            if pending.sent > 0 && there.stream.is_some() {
+                if there.is_stubborn && !there.dice.one_in(6) {
+                    continue;
+                }
+                silent = true;
+            }
+            pending.sent += 1;
             requests.push(pending.ask.request(*tag, pending.ticket, acknowledged, seen));
         }
         // Whoever does not answer is not asked again.

@@ -11,6 +11,7 @@
 //! | [`durability`] | what was reported durable is found after any crash |
 //! | [`state_hash`] | equal index means equal state |
 //! | [`quorums`] | any two majorities that decide have a member in common |
+//! | [`fresh_reads`] | a read reflects what was committed before it came |
 //! | [`lease`] | who serves reads without asking leads alone |
 //! | [`exactly_once`] | a request of a session is executed once, and answered alike |
 //! | [`timers`] | nothing ends before its time, and log time runs no faster than time |
@@ -22,6 +23,7 @@ pub(super) mod durability;
 pub(super) mod durable_commit;
 pub(super) mod election_safety;
 pub(super) mod exactly_once;
+pub(super) mod fresh_reads;
 pub(super) mod leader_completeness;
 pub(super) mod lease;
 pub(super) mod log_matching;
