@@ -39,10 +39,10 @@ failover: ## Measure how long writes stop when a leader is killed: make failover
 	cargo run --release --package synod-tests --example failover -- $(or $(KILLS),21)
 
 sim: ## Replay one simulated run: make sim SEED=42
-	SYNOD_SIM_SEED=$(SEED) SYNOD_SIM_TRACE=1 cargo test --release --package synod-tests --test sim -- --nocapture
+	SYNOD_SIM_SEED=$(SEED) SYNOD_SIM_TRACE=1 cargo test --release --package synod-testkit --test sim -- --nocapture
 
 soak: ## Simulate many runs: make soak SEEDS=100000
-	SYNOD_SIM_SEEDS=$(or $(SEEDS),100000) cargo test --release --package synod-tests --test sim -- --nocapture
+	SYNOD_SIM_SEEDS=$(or $(SEEDS),100000) cargo test --release --package synod-testkit --test sim -- --nocapture
 
 fuzz: ## Look for bytes that break a decoder, with a nightly toolchain: make fuzz DECODER=manifest
 	cd tests/fuzz && cargo +nightly fuzz run --fuzz-dir . $(DECODER) corpus/$(DECODER)

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use synod_testkit::sim::{Fault, Report, run};
 
 /// When so many seeds have failed, no more are run.
@@ -17,7 +18,7 @@ pub(crate) struct Summary {
     pub(crate) struck: BTreeMap<Fault, u64>,
     runs: u64,
     simulated: Duration,
-    /// Time spent by all threads together.
+    /// Processor time spent by all threads together.
     spent: Duration,
     events: u64,
     entries: u64,
@@ -87,14 +88,19 @@ pub(crate) fn run_all(seeds: impl IntoIterator<Item = u64, IntoIter: Send>) -> S
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(seed) = take(&seeds, &summary) {
-                    let begin = Instant::now();
+                    let begin = processor_time();
                     let report = run_one(seed);
-                    summary.lock().unwrap().add(report, begin.elapsed());
+                    summary.lock().unwrap().add(report, processor_time() - begin);
                 }
             });
         }
     });
     summary.into_inner().unwrap()
+}
+
+/// How long the processor has worked for this thread: others that share it do not count.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
 }
 
 fn take(seeds: &Mutex<impl Iterator<Item = u64>>, summary: &Mutex<Summary>) -> Option<u64> {

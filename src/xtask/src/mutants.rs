@@ -143,7 +143,7 @@ impl Scratch {
 
     fn test(&self, mutant: &Mutant, seeds: u64) -> anyhow::Result<Verdict> {
         let package = match mutant.catcher.as_str() {
-            "sim" => ["--package", "synod-tests", "--test", "sim"].map(str::to_owned).to_vec(),
+            "sim" => ["--package", "synod-testkit", "--test", "sim"].map(str::to_owned).to_vec(),
             name => ["--package".to_owned(), format!("synod-{name}"), "--lib".to_owned()].to_vec(),
         };
         let cargo = |last: &[&str]| {

@@ -67,3 +67,14 @@ fn a_history_with_a_hole_is_none() {
     holed.remove(1);
     assert_eq!(history_violations(&holed), [Violation::History { place: 1, position: 3, index: 30 }]);
 }
+
+#[test]
+fn an_unchanged_partition_can_be_watched_from_where_it_stands() {
+    let judge = |position| {
+        let filter = Filter { primitive: 1, keys: Keys::All };
+        let received = vec![started(0, position), events(&[], position)];
+        violations::<u64>(&[], &Watcher { filter, received, caught_up_to: Some(1) })
+    };
+    assert_eq!(judge(1), []);
+    assert!(judge(2).contains(&Violation::Future { step: 0, position: 2 }));
+}

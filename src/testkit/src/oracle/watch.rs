@@ -8,10 +8,13 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+/// Where a partition stands in which nothing has changed yet.
+const BIRTH: u64 = 1;
+
 /// A change in the history of a partition, as all replicas agree on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change<E> {
-    /// Its place: 1, 2, 3…
+    /// Its place. Places count up by one.
     pub position: u64,
     /// The command that made it.
     pub index: u64,
@@ -275,7 +278,7 @@ impl<E: PartialEq> Replay<'_, E> {
 
     /// Checks that the history reaches up to a position; before its first change it does so always.
     fn check_exists(&mut self, step: usize, position: u64) {
-        let last = self.log.last().map_or(0, |change| change.position);
+        let last = self.log.last().map_or(BIRTH, |change| change.position);
         if position > last {
             self.violations.push(Violation::Future { step, position });
         }

@@ -57,6 +57,13 @@ impl World {
         if life.is_some_and(|life| life != there.life) {
             return;
         }
+        // What others send to a process that sleeps waits in its sockets, and comes bit by bit when it wakes up.
+        if let (Some(until), Mail::Message(..)) =
+            (there.paused_until.filter(|until| *until > self.now), &mail)
+        {
+            let (life, at) = (Some(there.life), until + self.dice.ms(0, 60));
+            return self.schedule.at(at, Event::Arrival { node, life, mail });
+        }
         let (from, to) = there.pace.turn_us;
         let wait = Duration::from_micros(self.dice.between(from, to));
         let Some(process) = there.process_mut() else { return };

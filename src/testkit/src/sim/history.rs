@@ -4,7 +4,7 @@ use synod_types::{Monotonic, SessionId};
 
 use crate::linearizability::Operation;
 use crate::linearizability::models::primitives::{Input, Output};
-use crate::oracle::{session, watch};
+use crate::oracle::{expiry, session, watch};
 
 /// An event as a watcher received it.
 pub(super) type Seen = synod_proto::primitive::v1::event::Event;
@@ -23,6 +23,8 @@ pub(super) struct Recorder {
     pub(super) operations: Vec<Operation<Input, Output>>,
     pub(super) answered: Vec<session::Answered>,
     pub(super) sessions: Vec<SessionLife>,
+    /// What kept each session alive that its client did not close, and when the client heard that it is gone.
+    pub(super) lives: Vec<expiry::Life>,
     pub(super) watchers: Vec<watch::Watcher<Seen>>,
     /// How many requests were given up.
     pub(super) abandoned: u64,

@@ -7,6 +7,7 @@ use synod_protocol::Role;
 
 use super::history::Seen;
 use super::invariants::{Check, Violation};
+use super::oracles;
 use super::workload::primitives;
 use super::world::{World, clock_bound};
 use crate::linearizability::models::primitives::{Input, PrimitivesModel};
@@ -76,6 +77,7 @@ impl World {
         self.close_books();
         self.judge_sessions()?;
         self.judge_watches()?;
+        oracles::check(&self.recorder, clock_bound(&self.plan))?;
         self.judge_histories()
     }
 
@@ -95,9 +97,7 @@ impl World {
             event: change.event.clone(),
         });
         let log: Vec<_> = changes.collect();
-        // Before the first change there is a place to watch from, and nothing to hold watchers to.
-        let watchers = if log.is_empty() { &[] } else { self.recorder.watchers.as_slice() };
-        for watcher in watchers {
+        for watcher in &self.recorder.watchers {
             if let Some(violation) = watch::violations(&log, watcher).first() {
                 let what = format!("{violation}; the watcher: {watcher:?}");
                 return Err(Violation::new("watches", what));

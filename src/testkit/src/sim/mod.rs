@@ -43,6 +43,7 @@ mod nemesis;
 mod network;
 mod node;
 mod operator;
+mod oracles;
 mod plan;
 mod reader;
 mod referee;

@@ -22,7 +22,7 @@ const WAITING_MAX: usize = 20;
 impl World {
     /// Whoever believes to lead is asked for a read.
     pub(super) fn readers_ask(&mut self) {
-        let again = self.now + self.dice.ms(20, 80);
+        let again = self.now + self.dice.ms(30, 130);
         self.schedule.at(again, Event::Readers);
         for node in 0..self.nodes.len() {
             let there = &self.nodes[node];

@@ -7,55 +7,37 @@ use synod_types::Monotonic;
 
 /// Events in the order of their time, and at the same time in the order in which they were planned.
 pub(super) struct Schedule<E> {
-    queue: BinaryHeap<Reverse<Planned<E>>>,
+    /// When, the how-manieth that was planned, and where the event is. Events are large, and a heap moves what it holds.
+    queue: BinaryHeap<Reverse<(Monotonic, u64, usize)>>,
+    events: Vec<Option<E>>,
+    free: Vec<usize>,
     planned: u64,
-}
-
-struct Planned<E> {
-    at: Monotonic,
-    place: u64,
-    event: E,
-}
-
-impl<E> Planned<E> {
-    const fn key(&self) -> (Monotonic, u64) {
-        (self.at, self.place)
-    }
-}
-
-impl<E> PartialEq for Planned<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl<E> Eq for Planned<E> {}
-
-impl<E> PartialOrd for Planned<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> Ord for Planned<E> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
-    }
 }
 
 impl<E> Schedule<E> {
     pub(super) const fn new() -> Self {
-        Self { queue: BinaryHeap::new(), planned: 0 }
+        Self { queue: BinaryHeap::new(), events: Vec::new(), free: Vec::new(), planned: 0 }
     }
 
     /// Plans an event.
     pub(super) fn at(&mut self, at: Monotonic, event: E) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.events.push(None);
+            self.events.len() - 1
+        });
+        self.events[place] = Some(event);
         self.planned += 1;
-        self.queue.push(Reverse(Planned { at, place: self.planned, event }));
+        self.queue.push(Reverse((at, self.planned, place)));
     }
 
-    /// Takes the next event.
-    pub(super) fn next(&mut self) -> Option<(Monotonic, E)> {
-        self.queue.pop().map(|Reverse(planned)| (planned.at, planned.event))
+    /// Takes the next event, if it happens no later than `end`.
+    pub(super) fn next_until(&mut self, end: Monotonic) -> Option<(Monotonic, E)> {
+        let Reverse((at, _, place)) = *self.queue.peek()?;
+        if at > end {
+            return None;
+        }
+        self.queue.pop();
+        self.free.push(place);
+        self.events[place].take().map(|event| (at, event))
     }
 }

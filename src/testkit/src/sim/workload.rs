@@ -24,6 +24,15 @@ const KEYS: [&str; 3] = ["a", "ab", "b"];
 /// How many primitives of each kind there are.
 const EACH: u64 = 2;
 
+/// Of each kind this one is plain.
+const PLAIN: u64 = 1;
+
+/// Whether only a part of all requests is made of a primitive, so that more can be said of what it answers: a counter
+/// that is only added to and subtracted from, a lock that nobody takes away and no holder shares with itself.
+pub(super) fn is_plain(id: PrimitiveId) -> bool {
+    PrimitiveKind::ALL.into_iter().any(|kind| primitive(kind, PLAIN).0 == id)
+}
+
 /// What a client asks for.
 #[derive(Clone, Debug)]
 pub(super) enum Ask {
@@ -125,13 +134,14 @@ impl Workload {
             return self.audit();
         }
         let kind = dice.pick(&PrimitiveKind::ALL)?;
-        let (id, _) = primitive(kind, dice.below(EACH));
+        let number = dice.below(EACH);
+        let ((id, _), is_plain) = (primitive(kind, number), number == PLAIN);
         let ask = match kind {
-            PrimitiveKind::Counter => counter_request(dice),
+            PrimitiveKind::Counter => counter_request(dice, is_plain),
             PrimitiveKind::Value => self.value_request(dice),
             PrimitiveKind::Map => self.map_request(dice),
             PrimitiveKind::Set => set_request(dice),
-            PrimitiveKind::Lock => self.lock_request(dice, session),
+            PrimitiveKind::Lock => self.lock_request(dice, session, is_plain),
             PrimitiveKind::Election => election_request(dice),
         };
         Some(ask.of(id, dice))
@@ -251,7 +261,7 @@ impl Workload {
         }
     }
 
-    fn lock_request(&mut self, dice: &mut Dice, session: SessionId) -> Draft {
+    fn lock_request(&mut self, dice: &mut Dice, session: SessionId, is_plain: bool) -> Draft {
         // One client's requests are told apart from another's, also over its sessions.
         let named = |number: u64| format!("{session}/{number}");
         let request_id = named(self.acquisitions.saturating_sub(dice.below(3)));
@@ -269,7 +279,7 @@ impl Workload {
                     mode: mode.into(),
                     max_wait_ms: dice.pick(&[None, Some(0), Some(500)]).flatten(),
                     lease_ms,
-                    reentrant: dice.one_in(6),
+                    reentrant: !is_plain && dice.one_in(6),
                     metadata: String::new(),
                     lock_delay_ms: if dice.one_in(6) { 200 } else { 0 },
                 })
@@ -278,8 +288,10 @@ impl Workload {
                 Operation::LockRenew(lock::v1::RenewRequest { primitive: None, request_id, fence, lease_ms })
             }
             6..=8 => Operation::LockRelease(lock::v1::ReleaseRequest { primitive: None, request_id, fence }),
-            9 => Operation::LockForceRelease(lock::v1::ForceReleaseRequest { primitive: None, fence }),
-            10 => {
+            9 if !is_plain => {
+                Operation::LockForceRelease(lock::v1::ForceReleaseRequest { primitive: None, fence })
+            }
+            9 | 10 => {
                 let request = lock::v1::CheckFenceRequest { primitive: None, fence };
                 return Draft::Query(QueryOperation::LockCheckFence(request));
             }
@@ -333,7 +345,7 @@ fn set_request(dice: &mut Dice) -> Draft {
     })
 }
 
-fn counter_request(dice: &mut Dice) -> Draft {
+fn counter_request(dice: &mut Dice, is_plain: bool) -> Draft {
     let number = dice.below(3) as i64;
     Draft::Command(match dice.below(8) {
         0 | 1 => Operation::CounterIncrement(counter::v1::IncrementRequest {
@@ -343,8 +355,10 @@ fn counter_request(dice: &mut Dice) -> Draft {
         2 => {
             Operation::CounterDecrement(counter::v1::DecrementRequest { delta: number, ..Default::default() })
         }
-        3 => Operation::CounterSet(counter::v1::SetRequest { value: number, ..Default::default() }),
-        4 => Operation::CounterUpdate(counter::v1::UpdateRequest {
+        3 if !is_plain => {
+            Operation::CounterSet(counter::v1::SetRequest { value: number, ..Default::default() })
+        }
+        4 if !is_plain => Operation::CounterUpdate(counter::v1::UpdateRequest {
             expected: number,
             value: 1,
             ..Default::default()

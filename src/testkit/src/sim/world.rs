@@ -164,11 +164,7 @@ impl World {
 
     /// Lets time pass until a moment.
     pub(super) fn run_until(&mut self, end: Monotonic) -> Result<(), Violation> {
-        while let Some((at, event)) = self.schedule.next() {
-            if at > end {
-                self.schedule.at(at, event);
-                break;
-            }
+        while let Some((at, event)) = self.schedule.next_until(end) {
             self.now = self.now.max(at);
             self.events += 1;
             self.happen(event)?;

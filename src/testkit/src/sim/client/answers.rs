@@ -11,6 +11,7 @@ use synod_types::{Error, ErrorCode, Index, Monotonic, SessionId};
 use super::{Pending, Session};
 use crate::linearizability::models::primitives::Output;
 use crate::linearizability::{Heard, Operation, wire};
+use crate::oracle::expiry::{self, Refresh};
 use crate::oracle::session::{Answered, Kind};
 use crate::sim::history::SessionLife;
 use crate::sim::invariants::{Check, Violation};
@@ -98,6 +99,7 @@ impl World {
                     last_sequence: 0,
                     settled: Vec::new(),
                     acknowledged: 0,
+                    refreshes: vec![refresh(timeout, sent_at, self.now)],
                 });
                 self.referee.refreshed(id, sent_at, timeout);
             }
@@ -115,11 +117,12 @@ impl World {
             (reply::Body::Result(_), Some(kept)) => {
                 kept.refreshed_at = kept.refreshed_at.max(sent_at);
                 let (id, timeout) = (kept.id, kept.timeout);
+                kept.refreshes.push(refresh(timeout, sent_at, self.now));
                 self.referee.refreshed(id, sent_at, timeout);
             }
             (reply::Body::Error(error), Some(_)) => {
                 if ErrorCode::from_number(error.code) == ErrorCode::SessionNotFound {
-                    self.session_lost(client);
+                    self.session_lost(client, Some(self.now));
                 } else {
                     self.clients[client].redirect(&error);
                 }
@@ -128,13 +131,23 @@ impl World {
         }
     }
 
-    /// The session is gone. What is under way in it stays unknown.
-    pub(in crate::sim) fn session_lost(&mut self, client: usize) {
+    /// The session is gone, or nobody needs it any more. What is under way in it stays unknown.
+    pub(in crate::sim) fn session_lost(&mut self, client: usize, gone_at: Option<Monotonic>) {
+        let bound = clock_bound(&self.plan);
+        let Some(lost) = &mut self.clients[client].session else { return };
+        let refreshes = std::mem::take(&mut lost.refreshes);
+        let expires_at = bound.earliest_end(lost.refreshed_at, lost.timeout);
+        self.recorder.lives.push(expiry::Life { refreshes, gone_at, watched_until: self.now });
+        self.end_session(client, expires_at);
+    }
+
+    /// The session may end from a moment on.
+    pub(super) fn end_session(&mut self, client: usize, ends_at: Monotonic) {
         let bound = clock_bound(&self.plan);
         let there = &mut self.clients[client];
         let Some(lost) = there.session.take() else { return };
         there.keeping = None;
-        let expires_at = bound.earliest_end(lost.refreshed_at, lost.timeout);
+        let expires_at = ends_at.min(bound.earliest_end(lost.refreshed_at, lost.timeout));
         self.recorder.sessions.push(SessionLife { session: lost.id, expires_at });
         let of_session = |pending: &Pending| pending.ticket.is_some_and(|(id, _)| id == lost.id);
         let tags: Vec<_> = self.clients[client]
@@ -168,7 +181,7 @@ impl World {
                 Ok(())
             }
             ErrorCode::SessionNotFound => {
-                self.session_lost(client);
+                self.session_lost(client, Some(self.now));
                 // A read has no session, and a write of an older one was not under way any more.
                 Ok(())
             }
@@ -267,4 +280,8 @@ impl World {
             }
         }
     }
+}
+
+fn refresh(duration: Duration, invoked_at: Monotonic, answered_at: Monotonic) -> Refresh {
+    Refresh { duration, invoked_at, answered_at: Some(answered_at) }
 }

@@ -21,9 +21,13 @@ use super::watcher::Watching;
 use super::workload::{Ask, Workload};
 use super::world::{Event, Incoming, World, node_at};
 use crate::linearizability::models::primitives::Input;
+use crate::oracle::expiry::Refresh;
 
 /// The partition that is simulated.
 pub(super) const PARTITION: PartitionId = PartitionId(0);
+
+/// Clients close their sessions once in so many times that they wake up.
+const SESSION_WAKES: u64 = 600;
 
 /// The most requests that a client has under way.
 const IN_FLIGHT_MAX: usize = 3;
@@ -62,6 +66,8 @@ pub(super) struct Session {
     /// Whose answers have come, or are no longer wanted, above `acknowledged`.
     settled: Vec<u64>,
     acknowledged: u64,
+    /// What has kept it alive.
+    refreshes: Vec<Refresh>,
 }
 
 impl Session {
@@ -135,6 +141,7 @@ impl World {
         for stream in std::mem::take(&mut self.clients[client].left) {
             self.break_stream(stream);
         }
+        self.close_session(client);
         self.keep_session(client);
         self.give_up_late_ones(client);
         self.ask_next(client);
@@ -198,6 +205,21 @@ impl World {
         let (tag, body) = body;
         self.client_note(client, format_args!("sends {body:?}"));
         self.send_from(client, vec![Request { tag, body: Some(body) }]);
+    }
+
+    /// Closes the session now and then, whatever is under way in it, and does not wait for an answer.
+    fn close_session(&mut self, client: usize) {
+        let there = &mut self.clients[client];
+        let Some(kept) = &there.session else { return };
+        if self.is_calm || !self.is_furnished || !there.dice.one_in(SESSION_WAKES) {
+            return;
+        }
+        let session_id = kept.id.get();
+        let body = Some(request::Body::Close(session::Close { session_id }));
+        let tag = there.next_tag();
+        self.client_note(client, format_args!("closes session {session_id}"));
+        self.send_from(client, vec![Request { tag, body }]);
+        self.end_session(client, self.now);
     }
 
     /// Requests that take too long are given up; their outcome stays unknown.
@@ -294,7 +316,7 @@ impl World {
     /// Closes the books: sessions that still live, and requests that were never answered.
     pub(super) fn close_books(&mut self) {
         for client in 0..self.clients.len() {
-            self.session_lost(client);
+            self.session_lost(client, None);
             let pending = std::mem::take(&mut self.clients[client].pending);
             for pending in pending.into_values() {
                 self.finish(client, pending, None);
