@@ -8,7 +8,7 @@ use std::time::Duration;
 use synod_client::admin::{Phase, Replica};
 use tokio::task::JoinHandle;
 
-use crate::cluster::{Cluster, PARTITIONS, Seen, look};
+use crate::view::{PARTITIONS, Seen, look, View};
 
 /// How often to look.
 const AGAIN: Duration = Duration::from_millis(25);
@@ -23,8 +23,8 @@ pub(crate) struct Agreement {
 }
 
 impl Agreement {
-    pub(crate) fn start(cluster: &Cluster) -> Self {
-        let (admins, stop) = (cluster.admins(), Arc::new(AtomicBool::new(false)));
+    pub(crate) fn start(view: &View) -> Self {
+        let (admins, stop) = (view.admins(), Arc::new(AtomicBool::new(false)));
         let stopped = stop.clone();
         let looks = tokio::spawn(async move {
             let mut states = States::new();
@@ -38,11 +38,11 @@ impl Agreement {
     }
 
     /// Waits until all replicas have applied the same, which they will once nobody writes.
-    pub(crate) async fn judge(self, cluster: &Cluster) {
+    pub(crate) async fn judge(self, view: &View) {
         self.stop.store(true, Ordering::SeqCst);
         let mut states = self.looks.await.unwrap();
         let compared = states.values().filter(|(_, nodes)| nodes.len() > 1).count();
-        cluster
+        view
             .see("all replicas have applied the same", |seen| {
                 note(&mut states, seen);
                 (0..PARTITIONS as u32).all(|partition| are_level(partition, seen)).then_some(())

@@ -3,9 +3,10 @@
 use synod_client::admin::Role;
 
 use crate::agreement::Agreement;
-use crate::cluster::{Cluster, PARTITIONS, Seen};
+use crate::cluster::Cluster;
 use crate::judge::judge;
 use crate::load::Load;
+use crate::view::{PARTITIONS, Seen};
 use crate::watchers::Watchers;
 
 /// Small enough for the log to be cut while the test runs.
@@ -15,10 +16,11 @@ const VALUE_BYTES: usize = 8 << 10;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_without_its_data_comes_back_as_a_new_one_by_snapshot() {
     let cluster = Cluster::start(SPEC).await;
-    let watchers = Watchers::start(&cluster).await;
-    let load = Load::start(&cluster, VALUE_BYTES).await;
-    let agreement = Agreement::start(&cluster);
+    let watchers = Watchers::start(&cluster.view).await;
+    let load = Load::start(&cluster.view, VALUE_BYTES).await;
+    let agreement = Agreement::start(&cluster.view);
     cluster
+        .view
         .see("no log reaches back to its beginning", |seen| {
             let mut leaders = seen.iter().filter(|seen| seen.replica.role() == Role::Leader);
             let are_cut = leaders.clone().all(|seen| seen.replica.first_log_index > 1);
@@ -26,15 +28,16 @@ async fn a_member_without_its_data_comes_back_as_a_new_one_by_snapshot() {
         })
         .await;
 
-    let robbed = cluster.leader(0).await;
+    let robbed = cluster.view.leader(0).await;
     let members = |seen: &[Seen]| -> Vec<u64> {
         let own = seen.iter().filter(|seen| seen.node == robbed);
         own.map(|seen| seen.replica.member_id).collect()
     };
-    let before = members(&cluster.look().await);
+    let before = members(&cluster.view.look().await);
     assert_eq!(before.len(), PARTITIONS);
     std::fs::remove_dir_all(cluster.node_dir(&robbed)).unwrap();
     cluster
+        .view
         .see("new members take the places of the old ones", |seen| {
             let own: Vec<_> = seen.iter().filter(|seen| seen.node == robbed).collect();
             let is_new = |id: u64| id != 0 && !before.contains(&id);
@@ -44,11 +47,11 @@ async fn a_member_without_its_data_comes_back_as_a_new_one_by_snapshot() {
         })
         .await;
     load.record.progress(20).await;
-    cluster.is_whole().await;
+    cluster.view.is_whole().await;
 
     let record = load.record.clone();
     let last = load.finish().await;
     let acknowledged = judge(&record.history());
     watchers.judge(&last, &acknowledged).await;
-    agreement.judge(&cluster).await;
+    agreement.judge(&cluster.view).await;
 }

@@ -11,7 +11,7 @@ use synod_testkit::oracle::lock::{self, Holding};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::cluster::Cluster;
+use crate::view::View;
 use crate::record::Record;
 
 const LOCKS: usize = 3;
@@ -38,12 +38,12 @@ pub(crate) struct Holders {
 }
 
 impl Holders {
-    pub(crate) async fn start(cluster: &Cluster, record: &Arc<Record>) -> Self {
+    pub(crate) async fn start(view: &View, record: &Arc<Record>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stories: Vec<Arc<Story>> = (0..LOCKS).map(|_| Arc::default()).collect();
         let (mut holders, mut clients) = (Vec::new(), Vec::new());
         for number in 0..LOCKS * HOLDERS_EACH {
-            let (client, group) = cluster.client().await;
+            let (client, group) = view.client().await;
             clients.push(client);
             let holder = Holder {
                 number: number as u64,

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use synod_client::{Client, Group};
-use synod_types::{PrimitiveId, PrimitiveKind, Random};
+use synod_testkit::sim::Dice;
+use synod_types::{PrimitiveId, PrimitiveKind};
 use tokio::task::JoinHandle;
 
-use crate::cluster::Cluster;
+use crate::view::View;
 use crate::record::Record;
 
 pub(crate) const WRITERS: u64 = 64;
@@ -50,8 +51,8 @@ pub(crate) struct Last {
 
 impl Load {
     /// Sets writers to work, whose values have this size.
-    pub(crate) async fn start(cluster: &Cluster, value_bytes: usize) -> Self {
-        let clients = join_all((0..CLIENTS).map(|_| cluster.client())).await;
+    pub(crate) async fn start(view: &View, value_bytes: usize) -> Self {
+        let clients = join_all((0..CLIENTS).map(|_| view.client())).await;
         let (record, stop) = (Arc::new(Record::new()), Arc::new(AtomicBool::new(false)));
         let writers = (0..WRITERS).map(|number| {
             let (_, group) = &clients[usize::try_from(number % CLIENTS).unwrap()];
@@ -102,8 +103,8 @@ impl Writer {
     async fn run(self) {
         let counters: Vec<_> = counters().map(|name| self.group.counter(name)).collect();
         let (map, keys): (_, Vec<_>) = (self.group.map(MAP), keys().collect());
-        let mut random = Seeded(self.number);
-        let mut pick = |count: usize| usize::try_from(random.next_u64() % count as u64).unwrap();
+        let mut dice = Dice::new(self.number);
+        let mut pick = |count: usize| usize::try_from(dice.below(count as u64)).unwrap();
         let mut done = 0;
         while !self.stop.load(Ordering::SeqCst) {
             done += 1;
@@ -120,18 +121,5 @@ impl Writer {
             }
             tokio::time::sleep(PACE).await;
         }
-    }
-}
-
-/// SplitMix64.
-pub(crate) struct Seeded(pub(crate) u64);
-
-impl Random for Seeded {
-    fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
     }
 }

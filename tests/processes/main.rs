@@ -6,10 +6,14 @@
 mod agreement;
 mod blank;
 mod cluster;
+mod disks;
 mod holders;
 mod judge;
 mod kills;
 mod load;
+mod network;
 mod pause;
 mod record;
+mod site;
+mod view;
 mod watchers;

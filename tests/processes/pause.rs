@@ -11,18 +11,19 @@ use synod_proto::primitive::v1::PrimitiveReference;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::agreement::Agreement;
-use crate::cluster::{Cluster, GROUP, PARTITIONS};
+use crate::cluster::Cluster;
 use crate::holders::Holders;
 use crate::judge::judge;
 use crate::load::{Load, WRITERS, counters};
 use crate::record::Record;
+use crate::view::{GROUP, PARTITIONS, View};
 use crate::watchers::Watchers;
 
 const PROGRESS: u64 = 20;
 
 /// How long the nemesis goes on, at least: as many seconds as `SYNOD_PROCESSES_SECONDS` says. Each leader is paused
 /// once in any case.
-fn duration() -> Duration {
+pub(crate) fn duration() -> Duration {
     let seconds = std::env::var("SYNOD_PROCESSES_SECONDS").map_or(0, |seconds| seconds.parse().unwrap());
     Duration::from_secs(seconds)
 }
@@ -31,23 +32,23 @@ fn duration() -> Duration {
 async fn a_leader_that_wakes_up_tells_nobody_the_past() {
     let begun = Instant::now();
     let cluster = Cluster::start("").await;
-    let watchers = Watchers::start(&cluster).await;
-    let load = Load::start(&cluster, 1).await;
-    let holders = Holders::start(&cluster, &load.record).await;
-    let agreement = Agreement::start(&cluster);
-    let readers = Readers::start(&cluster, &load.record);
+    let watchers = Watchers::start(&cluster.view).await;
+    let load = Load::start(&cluster.view, 1).await;
+    let holders = Holders::start(&cluster.view, &load.record).await;
+    let agreement = Agreement::start(&cluster.view);
+    let readers = Readers::start(&cluster.view, &load.record);
     load.record.progress(PROGRESS).await;
 
     let mut pauses = 0;
     while pauses < PARTITIONS || begun.elapsed() < duration() {
-        let leader = cluster.leader((pauses % PARTITIONS) as u32).await;
+        let leader = cluster.view.leader((pauses % PARTITIONS) as u32).await;
         let pid = cluster.pid(&leader).unwrap();
         kill_process(pid, Signal::STOP).unwrap();
         // Other leaders are elected and acknowledge writes, of which this one knows nothing.
         load.record.progress(PROGRESS).await;
         kill_process(pid, Signal::CONT).unwrap();
         load.record.progress(PROGRESS).await;
-        cluster.is_whole().await;
+        cluster.view.is_whole().await;
         pauses += 1;
     }
 
@@ -58,7 +59,7 @@ async fn a_leader_that_wakes_up_tells_nobody_the_past() {
     println!("{pauses} pauses, {reads} reads at a node that was given, {grants} grants");
     let acknowledged = judge(&record.history());
     watchers.judge(&last, &acknowledged).await;
-    agreement.judge(&cluster).await;
+    agreement.judge(&cluster.view).await;
 }
 
 /// How often each node is asked.
@@ -72,9 +73,9 @@ struct Readers {
 }
 
 impl Readers {
-    fn start(cluster: &Cluster, record: &Arc<Record>) -> Self {
+    fn start(view: &View, record: &Arc<Record>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let readers = cluster.client_addresses().into_iter().zip(WRITERS + 1..).map(|(address, number)| {
+        let readers = view.nodes.iter().map(|(_, address)| address).zip(WRITERS + 1..).map(|(address, number)| {
             let endpoint = tonic::transport::Endpoint::new(format!("http://{address}")).unwrap();
             let client = CounterClient::new(endpoint.connect_lazy());
             tokio::spawn(read(number, client, record.clone(), stop.clone()))

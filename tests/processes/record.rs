@@ -14,7 +14,7 @@ use synod_testkit::linearizability::{Heard, Operation};
 use synod_types::{Monotonic, PrimitiveId, PrimitiveKind};
 use tokio::sync::Notify;
 
-use crate::cluster::{PARTITIONS, PATIENCE};
+use crate::view::{PARTITIONS, PATIENCE};
 
 pub(crate) type Op = Operation<Input, Output>;
 

@@ -8,7 +8,7 @@ use synod_types::{PartitionId, PrimitiveId, PrimitiveKind};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::cluster::{Cluster, PATIENCE};
+use crate::view::{PATIENCE, View};
 use crate::judge::Acknowledged;
 use crate::load::{Last, MAP, counters};
 
@@ -28,8 +28,8 @@ pub(crate) struct Watchers {
 
 impl Watchers {
     /// Begins to watch: whatever is written after this is seen.
-    pub(crate) async fn start(cluster: &Cluster) -> Self {
-        let (client, group) = cluster.client().await;
+    pub(crate) async fn start(view: &View) -> Self {
+        let (client, group) = view.client().await;
         let goal = tokio::sync::watch::Sender::new(None);
         let mut watched = Vec::new();
         for name in counters() {

@@ -44,7 +44,7 @@ impl Replica {
             Admin::Transfer(to) => self.transfer(request, to),
             Admin::Snapshot => {
                 self.requests.snapshots.push(request);
-                self.snapshots.want();
+                self.snapshots.want_now();
                 Ok(())
             }
         };

@@ -413,6 +413,10 @@ impl Replica {
     }
 
     fn leader_hint(&self) -> Option<LeaderHint> {
+        // What it knew when it stopped, it would say for ever: that it leads itself, at the worst.
+        if self.failed {
+            return None;
+        }
         let Standing { term, leader, .. } = self.protocol.standing();
         let leader = self.machine.members().get(leader?)?;
         let client_address = leader.client_address.clone();

@@ -1,13 +1,17 @@
 //! When a snapshot of the state is taken, and what is forgotten of the log behind it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use synod_protocol::SnapshotMetadata;
-use synod_types::{Error, ErrorCode, LogIndex};
+use synod_types::{Error, ErrorCode, LogIndex, Monotonic};
 
 use crate::Effect;
 use crate::event::SnapshotJob;
 use crate::replica::Replica;
+
+/// How long a replica waits after a snapshot that failed: what was wrong, a full disk, is seldom mended at once.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// The log since the newest snapshot, and the snapshot under way.
 #[derive(Debug, Default)]
@@ -20,6 +24,8 @@ pub(crate) struct Snapshots {
     newest: SnapshotMetadata,
     under_way: bool,
     wanted: bool,
+    /// None is begun before this moment.
+    not_before: Monotonic,
 }
 
 impl Snapshots {
@@ -27,9 +33,15 @@ impl Snapshots {
         Self { newest, newest_bytes, ..Self::default() }
     }
 
-    /// Somebody wants a snapshot, whatever the log has grown to.
+    /// Another member wants a snapshot, whatever the log has grown to.
     pub(crate) fn want(&mut self) {
         self.wanted = true;
+    }
+
+    /// The operator wants a snapshot, whatever came of the last one.
+    pub(crate) fn want_now(&mut self) {
+        self.wanted = true;
+        self.not_before = Monotonic::default();
     }
 
     pub(crate) fn applied(&mut self, index: LogIndex, bytes: usize) {
@@ -71,7 +83,7 @@ impl Replica {
     pub(crate) fn take_snapshot_if_due(&mut self) {
         let threshold = self.options.snapshot_log_bytes.max(self.snapshots.newest_bytes / 2);
         let due = self.snapshots.wanted || self.snapshots.bytes_since >= threshold;
-        if !due || self.snapshots.under_way {
+        if !due || self.snapshots.under_way || self.now < self.snapshots.not_before {
             return;
         }
         self.snapshots.wanted = false;
@@ -104,7 +116,10 @@ impl Replica {
                 self.protocol.snapshot_saved(metadata, keep_from);
                 Ok(index)
             }
-            Err(error) => Err(error.within("the snapshot could not be saved")),
+            Err(error) => {
+                self.snapshots.not_before = self.now + RETRY;
+                Err(error.within("the snapshot could not be saved"))
+            }
         };
         self.answer_snapshot_requests(&outcome);
     }

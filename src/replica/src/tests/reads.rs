@@ -69,4 +69,8 @@ fn a_replica_whose_disk_failed_stops_and_says_so() {
     assert!(partition.writes.is_empty(), "it never touches the disk again");
     assert!(partition.replica.deadline() > partition.now + ms(1_000), "it has nothing to be called for");
     assert_eq!(partition.count(hits), Err(ErrorCode::Unavailable));
+    let tag = partition.send(request::Body::Propose(Propose::default()));
+    let (_, body) = partition.replies[&(CLIENT, tag)].last().unwrap();
+    let reply::Body::Error(error) = body else { panic!("{body:?}") };
+    assert_eq!(error.leader, None, "nobody is sent to one that led when it stopped");
 }

@@ -109,6 +109,22 @@ fn the_log_is_cut_behind_a_snapshot_but_for_a_tail() {
 }
 
 #[test]
+fn a_disk_that_is_full_is_not_asked_again_at_once() {
+    let options = Options { snapshot_log_bytes: 1_000, ..Options::default() };
+    let mut partition = Partition::with(Limits::default(), options);
+    let map = partition.create(PrimitiveKind::Map, "m");
+    partition.put(map, "k", &"x".repeat(1_000));
+    let full = || synod_types::Error::new(ErrorCode::ResourceExhausted, "no space left on device");
+    let job = partition.snapshots.pop().unwrap();
+    partition.input(Input::SnapshotSaved(job.metadata, Err(full())));
+    partition.put(map, "k", &"x".repeat(1_000));
+    partition.run(ms(4_000));
+    assert!(partition.snapshots.is_empty(), "a moment later nothing is better");
+    partition.run(ms(2_000));
+    assert_eq!(partition.snapshots.len(), 1);
+}
+
+#[test]
 fn a_snapshot_that_fails_is_tried_again_and_costs_nothing() {
     let mut partition = Partition::new();
     partition.input(Input::Admin(1, Admin::Snapshot));

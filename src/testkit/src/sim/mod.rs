@@ -32,6 +32,7 @@
 mod client;
 mod clock;
 mod dice;
+mod directed;
 mod disk_work;
 mod drive;
 mod history;
@@ -56,6 +57,7 @@ mod workload;
 mod world;
 
 pub use dice::Dice;
+pub use directed::{Directed, Setting, Standing, Step};
 pub use invariants::Violation;
 pub use plan::Fault;
 
@@ -106,18 +108,8 @@ pub fn run(seed: u64, trace: bool) -> Report {
     if let Some(violation) = &violation {
         world.trace.line(world.now, "judge", format_args!("{violation}"));
     }
-    Report {
-        seed,
-        violation,
-        simulated: world.now.since(synod_types::Monotonic::default()),
-        events: world.events,
-        entries: world.referee.ledger.last().get(),
-        answers: world.answers,
-        struck: world.struck,
-        membership_changes: world.operator.changes,
-        undecided,
-        trace: world.trace.into_text(),
-    }
+    let report = world.report();
+    Report { seed, violation, undecided, trace: world.trace.into_text(), ..report }
 }
 
 impl World {
@@ -125,6 +117,16 @@ impl World {
     fn play(&mut self) -> Result<usize, Violation> {
         let plan = format!("{:?}", self.plan);
         self.trace.line(self.now, "world", format_args!("{plan}"));
+        self.play_until_furnished()?;
+        let end = self.now + self.plan.trouble;
+        self.run_until(end)?;
+        self.recover()?;
+        self.answers = self.recorder.answers() as u64;
+        self.judge()
+    }
+
+    /// The beginning of a run, until every primitive exists.
+    fn play_until_furnished(&mut self) -> Result<(), Violation> {
         self.begin()?;
         while !self.is_furnished {
             if self.now.since(synod_types::Monotonic::default()) > FIRST_WORK {
@@ -132,10 +134,22 @@ impl World {
             }
             self.run_until(self.now + Duration::from_millis(50))?;
         }
-        let end = self.now + self.plan.trouble;
-        self.run_until(end)?;
-        self.recover()?;
-        self.answers = self.recorder.answers() as u64;
-        self.judge()
+        Ok(())
+    }
+
+    /// What there is to say of a run that has ended.
+    fn report(&self) -> Report {
+        Report {
+            seed: 0,
+            violation: None,
+            simulated: self.now.since(synod_types::Monotonic::default()),
+            events: self.events,
+            entries: self.referee.ledger.last().get(),
+            answers: self.answers,
+            struck: self.struck.clone(),
+            membership_changes: self.operator.changes,
+            undecided: 0,
+            trace: None,
+        }
     }
 }

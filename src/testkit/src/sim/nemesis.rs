@@ -193,7 +193,7 @@ impl World {
         true
     }
 
-    fn files_of(&self, node: usize) -> Vec<PathBuf> {
+    pub(super) fn files_of(&self, node: usize) -> Vec<PathBuf> {
         let (disk, dir) = (&self.nodes[node].disk, self.nodes[node].home.dir().to_owned());
         let list = |dir: &Path| {
             let names = disk.list(dir).unwrap_or_default();

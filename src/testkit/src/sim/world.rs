@@ -121,6 +121,11 @@ impl World {
     pub(super) fn new(seed: u64, trace: bool) -> Result<Self, Violation> {
         let mut dice = Dice::new(seed);
         let plan = Plan::of(&mut dice);
+        Self::of(plan, dice, trace)
+    }
+
+    /// A world of a plan.
+    pub(super) fn of(plan: Plan, mut dice: Dice, trace: bool) -> Result<Self, Violation> {
         let mut nodes: Vec<_> = (0..plan.replicas + plan.spares)
             .map(|_| {
                 let clock = NodeClock::starting_at(Monotonic::from_nanos(dice.below(1 << 40)));

@@ -1,0 +1,163 @@
+//! Disks that fail, are full, or are slow, under a real load.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use synod_client::admin::{Phase, Replica, ReplicaName};
+use synod_types::PartitionId;
+
+use crate::agreement::Agreement;
+use crate::judge::judge;
+use crate::load::{Load, MAP};
+use crate::site::{NODES, Options, Site, on_site};
+use crate::view::{GROUP, PARTITIONS};
+use crate::watchers::Watchers;
+
+const PROGRESS: u64 = 20;
+
+/// A load on a site, and all that judges it.
+struct Run {
+    watchers: Watchers,
+    load: Load,
+    agreement: Agreement,
+}
+
+impl Run {
+    async fn start(site: &Site, value_bytes: usize) -> Self {
+        let watchers = Watchers::start(&site.view).await;
+        let load = Load::start(&site.view, value_bytes).await;
+        let run = Self { watchers, load, agreement: Agreement::start(&site.view) };
+        run.load.record.progress(PROGRESS).await;
+        run
+    }
+
+    async fn judge(self, site: &Site) {
+        let record = self.load.record.clone();
+        let last = self.load.finish().await;
+        let acknowledged = judge(&record.history());
+        self.watchers.judge(&last, &acknowledged).await;
+        self.agreement.judge(&site.view).await;
+    }
+}
+
+/// The replicas on a node, if it answers.
+async fn replicas(site: &Site, node: usize) -> Vec<Replica> {
+    let name = site.view.nodes().nth(node).unwrap();
+    let seen = site.view.look().await.into_iter();
+    seen.filter(|seen| seen.node == name).map(|seen| seen.replica).collect()
+}
+
+/// Waits until every replica on a node has stopped, and says why.
+async fn have_failed(site: &Site, node: usize) {
+    let name = site.view.nodes().nth(node).unwrap();
+    let failed = site.view.see("every replica on the node has stopped", |seen| {
+        let own = seen.iter().filter(|seen| seen.node == name && seen.replica.phase() == Phase::Failed);
+        let problems: Vec<_> = own.map(|seen| seen.replica.problem.clone()).collect();
+        (problems.len() == PARTITIONS).then_some(problems)
+    });
+    let problems = failed.await;
+    assert!(problems.iter().all(|problem| problem.contains("the disk failed")), "{problems:?}");
+}
+
+#[test]
+fn f02_a_replica_whose_disk_fails_stops_and_comes_back_only_with_a_new_process() {
+    on_site(Options::default(), async |site| {
+        let run = Run::start(site, 1).await;
+        for fault in ["sync-error", "write-error"] {
+            let node = site.leader(0).await;
+            site.machines[node].break_disk(fault, "");
+            have_failed(site, node).await;
+            run.load.record.progress(PROGRESS).await;
+            // What the disk says now is worth nothing: what it had accepted may be gone.
+            site.machines[node].mend_disk();
+            run.load.record.progress(PROGRESS).await;
+            let after = replicas(site, node).await;
+            assert_eq!(after.len(), PARTITIONS);
+            assert!(after.iter().all(|replica| replica.phase() == Phase::Failed), "{fault}: {after:#?}");
+            site.kill(node).await;
+            site.start(node);
+            site.view.is_whole().await;
+        }
+        run.judge(site).await;
+    });
+}
+
+#[test]
+fn f02_a_node_whose_disk_is_full_loses_nothing() {
+    let options = Options {
+        volume_bytes: Some(64 << 20),
+        arguments: &["--wal-segment-bytes", "4194304", "--snapshot-log-bytes", "1048576"],
+    };
+    on_site(options, async |site| {
+        let run = Run::start(site, 2 << 10).await;
+        for node in 0..NODES {
+            let filler = fill(site, node);
+            have_failed(site, node).await;
+            run.load.record.progress(PROGRESS).await;
+            std::fs::remove_file(filler).unwrap();
+            site.kill(node).await;
+            site.start(node);
+            site.view.is_whole().await;
+        }
+        run.judge(site).await;
+    });
+}
+
+/// Fills the volume of a node to the last byte.
+fn fill(site: &Site, node: usize) -> PathBuf {
+    let machine = &site.machines[node];
+    let path = machine.path(&machine.data_dir().join("filler"));
+    let mut file = std::fs::File::create(&path).unwrap();
+    let mut bytes = vec![0; 1 << 20];
+    while !bytes.is_empty() {
+        if file.write_all(&bytes).is_err() {
+            bytes.truncate(bytes.len() / 2);
+        }
+    }
+    path
+}
+
+/// Makes somebody else lead what a node leads.
+async fn resign(site: &Site, node: usize) {
+    for partition in 0..PARTITIONS as u32 {
+        while site.leader(partition).await == node {
+            let (_, admin) = &site.view.admins()[node];
+            let group = format!("default/{GROUP}");
+            let replica = ReplicaName { group: &group, partition: PartitionId(partition) };
+            // It is tried again until it has worked.
+            let _ = admin.transfer_leadership(replica, None).await;
+        }
+    }
+}
+
+#[test]
+fn f15_a_node_with_a_slow_disk_slows_no_other_down() {
+    const SYNC: Duration = Duration::from_millis(1_500);
+    const WRITES: usize = 15;
+    on_site(Options::default(), async |site| {
+        let run = Run::start(site, 1).await;
+        let slow = site.leader(0).await;
+        resign(site, slow).await;
+        site.machines[slow].break_disk("sync-ms", &SYNC.as_millis().to_string());
+        let (client, group) = site.view.client().await;
+        let map = group.map(MAP);
+        for partition in 0..PARTITIONS as u32 {
+            let mut keys = (0..).map(|number| format!("probe-{number}"));
+            let key = keys.find(|key| map.partition_of(key).get() == partition).unwrap();
+            let mut times = Vec::new();
+            for _ in 0..WRITES {
+                let begun = Instant::now();
+                run.load.record.put(u64::MAX, &map, &key, "probe".into()).await.unwrap();
+                times.push(begun.elapsed());
+            }
+            times.sort_unstable();
+            println!("partition {partition}, led by node {}: {times:?}", site.leader(partition).await);
+            assert!(times[WRITES / 2] < SYNC / 2, "a write waits for the slow disk: {times:?}");
+        }
+        client.close().await;
+        site.machines[slow].mend_disk();
+        site.view.is_whole().await;
+        run.judge(site).await;
+    });
+}
