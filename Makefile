@@ -31,7 +31,7 @@ image: ## Build the image, without a container engine.
 e2e: ## Test on Kubernetes: on the cluster of KUBECONFIG, or on one that is brought up here (root, Go).
 	tests/e2e/run
 
-nemesis: ## Kill and pause real processes for long: make nemesis SECONDS=600
+nemesis: ## Pause real processes and cut their network for long: make nemesis SECONDS=600
 	SYNOD_PROCESSES_SECONDS=$(or $(SECONDS),600) cargo test --package synod-tests --test processes -- --nocapture
 
 failover: ## Measure how long writes stop when a leader is killed: make failover KILLS=21

@@ -8,7 +8,7 @@ use std::time::Duration;
 use synod_client::admin::{Phase, Replica};
 use tokio::task::JoinHandle;
 
-use crate::view::{PARTITIONS, Seen, look, View};
+use crate::view::{PARTITIONS, Seen, View, look};
 
 /// How often to look.
 const AGAIN: Duration = Duration::from_millis(25);
@@ -42,12 +42,11 @@ impl Agreement {
         self.stop.store(true, Ordering::SeqCst);
         let mut states = self.looks.await.unwrap();
         let compared = states.values().filter(|(_, nodes)| nodes.len() > 1).count();
-        view
-            .see("all replicas have applied the same", |seen| {
-                note(&mut states, seen);
-                (0..PARTITIONS as u32).all(|partition| are_level(partition, seen)).then_some(())
-            })
-            .await;
+        view.see("all replicas have applied the same", |seen| {
+            note(&mut states, seen);
+            (0..PARTITIONS as u32).all(|partition| are_level(partition, seen)).then_some(())
+        })
+        .await;
         println!("{compared} states were seen on more than one replica during the run, and all at the end");
     }
 }

@@ -14,7 +14,7 @@ const SPEC: &str = "  protocol: {type: Raft, raft: {snapshotLogBytes: 1048576, l
 const VALUE_BYTES: usize = 8 << 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_member_without_its_data_comes_back_as_a_new_one_by_snapshot() {
+async fn f08_a_member_without_its_data_comes_back_as_a_new_one_by_snapshot() {
     let cluster = Cluster::start(SPEC).await;
     let watchers = Watchers::start(&cluster.view).await;
     let load = Load::start(&cluster.view, VALUE_BYTES).await;

@@ -11,8 +11,8 @@ use synod_testkit::oracle::lock::{self, Holding};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::view::View;
 use crate::record::Record;
+use crate::view::View;
 
 const LOCKS: usize = 3;
 const HOLDERS_EACH: usize = 3;

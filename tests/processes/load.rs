@@ -11,8 +11,8 @@ use synod_testkit::sim::Dice;
 use synod_types::{PrimitiveId, PrimitiveKind};
 use tokio::task::JoinHandle;
 
-use crate::view::View;
 use crate::record::Record;
+use crate::view::View;
 
 pub(crate) const WRITERS: u64 = 64;
 const CLIENTS: u64 = 16;

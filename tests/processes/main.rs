@@ -1,4 +1,5 @@
-//! Groups of real processes under a real load, while their processes are killed, paused and robbed of their data.
+//! Groups of real processes under a real load, while their processes are killed, paused and robbed of their data, their
+//! network falls apart and their disks fail.
 //!
 //! What clients saw is recorded and judged by the checkers of `synod-testkit`: nothing acknowledged is lost, everything
 //! is counted once, nobody reads the past, watchers see every change once and in order, and a lock has one holder.

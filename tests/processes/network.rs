@@ -76,7 +76,7 @@ impl Trouble {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_whatever_the_network_does() {
+fn f16_nothing_acknowledged_is_lost_whatever_the_network_does() {
     on_site(Options::default(), async |site| {
         let begun = Instant::now();
         let watchers = Watchers::start(&site.view).await;

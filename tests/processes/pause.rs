@@ -29,7 +29,7 @@ pub(crate) fn duration() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_wakes_up_tells_nobody_the_past() {
+async fn f06_a_leader_that_wakes_up_tells_nobody_the_past() {
     let begun = Instant::now();
     let cluster = Cluster::start("").await;
     let watchers = Watchers::start(&cluster.view).await;
@@ -75,11 +75,12 @@ struct Readers {
 impl Readers {
     fn start(view: &View, record: &Arc<Record>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let readers = view.nodes.iter().map(|(_, address)| address).zip(WRITERS + 1..).map(|(address, number)| {
-            let endpoint = tonic::transport::Endpoint::new(format!("http://{address}")).unwrap();
-            let client = CounterClient::new(endpoint.connect_lazy());
-            tokio::spawn(read(number, client, record.clone(), stop.clone()))
-        });
+        let readers =
+            view.nodes.iter().map(|(_, address)| address).zip(WRITERS + 1..).map(|(address, number)| {
+                let endpoint = tonic::transport::Endpoint::new(format!("http://{address}")).unwrap();
+                let client = CounterClient::new(endpoint.connect_lazy());
+                tokio::spawn(read(number, client, record.clone(), stop.clone()))
+            });
         let readers = readers.collect();
         Self { stop, readers }
     }

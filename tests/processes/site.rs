@@ -6,9 +6,8 @@ use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::future::try_join_all;
-use rustix::process::{Pid, Signal, kill_process};
-use synod_client::admin::{Birth, Member, ReplicaName};
 use synod_client::Result;
+use synod_client::admin::{Birth, Member, ReplicaName};
 use synod_tests::running::{Machine, Wires, address, binary};
 use synod_types::{PartitionId, slot_count};
 use tokio::process::Child;
@@ -133,11 +132,6 @@ impl Site {
     pub(crate) async fn kill(&mut self, node: usize) {
         let mut child = self.nodes[node].take().unwrap();
         child.kill().await.unwrap();
-    }
-
-    pub(crate) fn signal(&self, node: usize, signal: Signal) {
-        let pid = self.nodes[node].as_ref().and_then(Child::id).unwrap();
-        kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
     }
 
     /// The node that leads a partition.

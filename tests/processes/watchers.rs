@@ -8,9 +8,9 @@ use synod_types::{PartitionId, PrimitiveId, PrimitiveKind};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::view::{PATIENCE, View};
 use crate::judge::Acknowledged;
 use crate::load::{Last, MAP, counters};
+use crate::view::{PATIENCE, View};
 
 /// How many watch the map, each for itself.
 const MAP_WATCHERS: usize = 3;

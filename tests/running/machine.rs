@@ -45,7 +45,10 @@ impl Machine {
             spawned.unwrap_or_else(|error| panic!("`unshare` cannot be run ({error}): install util-linux"));
         let mut line = String::new();
         BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n", "no namespaces for the network and mounts: the kernel must allow `unshare --net --mount`");
+        assert_eq!(
+            line, "ready\n",
+            "no namespaces for the network and mounts: the kernel must allow `unshare --net --mount`"
+        );
         Self { dir: dir.to_owned(), holder }
     }
 
@@ -117,7 +120,11 @@ fn faulty_disk() -> &'static Path {
         let library = dir.path().join("faulty_disk.so");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/running/faulty_disk.c");
         let mut command = Command::new("cc");
-        command.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&library).arg(source).arg("-ldl");
+        command
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+            .arg(&library)
+            .arg(source)
+            .arg("-ldl");
         let status = command.status().unwrap_or_else(|error| {
             panic!("`cc` cannot be run ({error}): install a C compiler, which builds the disk that fails")
         });

@@ -105,7 +105,8 @@ fn destination(packet: &[u8]) -> Option<usize> {
 }
 
 fn plug(number: usize) -> Tun {
-    let device = Tun::builder().name("wire").address(address(number)).netmask(Ipv4Addr::new(255, 255, 255, 0));
+    let device =
+        Tun::builder().name("wire").address(address(number)).netmask(Ipv4Addr::new(255, 255, 255, 0));
     let device = device.up().build().unwrap_or_else(|error| {
         panic!("no network device ({error}): the kernel must have TUN, and /dev/net/tun must be there")
     });

@@ -278,6 +278,10 @@ impl Work {
                 outbox.send(outgoing);
             }
         }
+        if self.writer.is_none() {
+            // Nothing comes from here any more, to watches least of all: who has a stream must go to another replica.
+            self.clients.clear();
+        }
     }
 
     fn carry_out_other(&mut self, effect: Effect) {

@@ -25,12 +25,14 @@ pub struct LogWriter {
     truncate: Option<LogIndex>,
     /// Something may have been written since the log was sealed; also by opening it.
     unsealed: bool,
+    /// There was no room for a next segment the last time.
+    is_short: bool,
 }
 
 impl LogWriter {
     /// Writes on in a log.
     pub const fn new(wal: Wal) -> Self {
-        Self { wal, token: None, truncate: None, unsealed: true }
+        Self { wal, token: None, truncate: None, unsealed: true, is_short: false }
     }
 
     /// Appends a write. It is durable after the next [`LogWriter::sync`].
@@ -73,9 +75,15 @@ impl LogWriter {
             self.wal.truncate_up_to(index)?;
         }
         match self.wal.prepare_spare(spare_bytes) {
-            Ok(preparation) => Ok(preparation == Preparation::Underway),
+            Ok(preparation) => {
+                self.is_short = false;
+                Ok(preparation == Preparation::Underway)
+            }
             Err(error) if self.wal.poison().is_none() => {
-                tracing::warn!(%error, "cannot prepare the next segment of the write-ahead log");
+                // It is tried again after every write; to say it once is enough.
+                if !std::mem::replace(&mut self.is_short, true) {
+                    tracing::warn!(%error, "cannot prepare the next segment of the write-ahead log");
+                }
                 Ok(false)
             }
             Err(error) => Err(error),
