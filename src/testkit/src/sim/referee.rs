@@ -13,6 +13,7 @@ use synod_types::{Error, LogIndex, MemberId, Monotonic, SessionId};
 
 use super::invariants::durable_commit;
 use super::invariants::election_safety::ElectionSafety;
+use super::invariants::exactly_once::Writes;
 use super::invariants::fresh_reads::FreshReads;
 use super::invariants::leader_completeness::LeaderCompleteness;
 use super::invariants::lease::Leases;
@@ -33,6 +34,7 @@ pub(super) struct Referee {
     log_matching: LogMatching,
     leader_completeness: LeaderCompleteness,
     fresh_reads: FreshReads,
+    writes: Writes,
     leases: Leases,
     timers: Timers,
 }
@@ -59,6 +61,7 @@ impl Referee {
             log_matching: LogMatching::default(),
             leader_completeness: LeaderCompleteness::default(),
             fresh_reads: FreshReads::default(),
+            writes: Writes::default(),
             leases: Leases::default(),
             timers: Timers::new(clock),
         })
@@ -79,6 +82,7 @@ impl Referee {
     /// A process has ended.
     pub(super) fn ended(&mut self, member: MemberId) {
         self.fresh_reads.forget(member);
+        self.writes.forget(member);
         self.leases.forget(member);
     }
 
@@ -93,6 +97,7 @@ impl Referee {
     pub(super) fn asked(&mut self, member: MemberId, client: ClientId, request: &Request) {
         let committed = self.ledger.machine().applied().index;
         self.fresh_reads.asked(member, client, request, committed);
+        self.writes.asked(member, client, request);
     }
 
     /// A replica has made a step.
@@ -110,6 +115,7 @@ impl Referee {
         self.leases.check(step.now, member, standing, step.lease_until)?;
         let last = shadow.log.last().0;
         self.commits(step)?;
+        self.writes.check(member, step.effects, &self.ledger)?;
         let machine = step.replica.machine();
         let (term, commit, applied) = (standing.term, step.replica.commit(), machine.applied().log_index);
         let progress = self.progress.entry(member).or_default();

@@ -1,9 +1,13 @@
 //! A request of a session is executed once, however often it arrives, and always answered with what came of that
 //! execution (C2; F9 in the list of faults).
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use synod_proto::log::v1::proposal::Body;
-use synod_types::{Error, SessionId};
+use synod_proto::session::v1::{Request, reply, request};
+use synod_replica::{ClientId, Effect, Tag};
+use synod_types::{Error, ErrorCode, MemberId, SessionId};
 
 use super::super::ledger::{Committed, Ledger, is_result};
 use super::{Check, Violation};
@@ -43,4 +47,47 @@ pub(in crate::sim) fn check_answer(
         return Ok(());
     }
     Err(violation(session, sequence, format!("is answered {answer:?}, and came to {outcome:?}")))
+}
+
+/// Writes that are under way at each member. What it answers is judged as it leaves, whether or not somebody still
+/// listens.
+#[derive(Debug, Default)]
+pub(in crate::sim) struct Writes {
+    asked: BTreeMap<(MemberId, ClientId, Tag), (SessionId, u64)>,
+}
+
+impl Writes {
+    /// A member is asked.
+    pub(in crate::sim) fn asked(&mut self, member: MemberId, client: ClientId, request: &Request) {
+        if let Some(request::Body::Propose(propose)) = &request.body {
+            let ticket = (SessionId(propose.session_id), propose.sequence);
+            self.asked.insert((member, client, request.tag), ticket);
+        }
+    }
+
+    /// What a member answers.
+    pub(in crate::sim) fn check(&mut self, member: MemberId, effects: &[Effect], ledger: &Ledger) -> Check {
+        for effect in effects {
+            let Effect::Reply { client, tag, body, .. } = effect else { continue };
+            let Some((session, sequence)) = self.asked.remove(&(member, *client, *tag)) else { continue };
+            match body {
+                reply::Body::Result(result) => check_answer(ledger, session, sequence, Ok(result))?,
+                reply::Body::Error(error) if !is_refusal(ErrorCode::from_number(error.code)) => {
+                    check_answer(ledger, session, sequence, Err(&Error::from(error.clone())))?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A process has ended, and what it was asked with it.
+    pub(in crate::sim) fn forget(&mut self, member: MemberId) {
+        self.asked.retain(|(asked, _, _), _| *asked != member);
+    }
+}
+
+/// Whether an error says nothing of an execution.
+fn is_refusal(code: ErrorCode) -> bool {
+    !is_result(code) || matches!(code, ErrorCode::NotLeader | ErrorCode::Unavailable | ErrorCode::Timeout)
 }
