@@ -9,8 +9,10 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use synod_testkit::sim::{Fault, Report, run};
 
-/// When so many seeds have failed, no more are run.
-const FAILURES_MAX: usize = 10;
+use crate::number;
+
+/// When so many seeds have failed, no more are run, unless `SYNOD_SIM_FAILURES` says another number.
+const FAILURES_MAX: u64 = 10;
 
 /// What came of many runs.
 #[derive(Default)]
@@ -104,7 +106,7 @@ fn processor_time() -> Duration {
 }
 
 fn take(seeds: &Mutex<impl Iterator<Item = u64>>, summary: &Mutex<Summary>) -> Option<u64> {
-    if summary.lock().unwrap().failures.len() >= FAILURES_MAX {
+    if summary.lock().unwrap().failures.len() as u64 >= number("SYNOD_SIM_FAILURES").unwrap_or(FAILURES_MAX) {
         return None;
     }
     seeds.lock().unwrap().next()

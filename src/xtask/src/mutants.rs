@@ -150,6 +150,7 @@ impl Scratch {
             let mut command = Command::new("cargo");
             command.arg("test").args(&package).args(last).current_dir(&self.tree);
             command.env("CARGO_TARGET_DIR", &self.target).env("SYNOD_SIM_SEEDS", seeds.to_string());
+            command.env("SYNOD_SIM_FAILURES", "1");
             command
         };
         checked(&mut cargo(&["--no-run"])).context("it does not compile")?;
