@@ -295,12 +295,20 @@ impl Home {
         Ok(store)
     }
 
-    /// Loads a snapshot that was received.
+    /// Loads a snapshot that was received, and sees that it holds this partition of this group, as it was offered.
     ///
     /// # Errors
-    /// When it is damaged.
-    pub fn load(&self, file: &SnapshotFile) -> Result<(MemoryStore, History), HomeError> {
-        load(&self.snapshots()?.reader(file.id)?)
+    /// When it is damaged, or holds something else.
+    pub fn load(
+        &self,
+        file: &SnapshotFile,
+        offered: &SnapshotMetadata,
+        of: (&str, u32),
+    ) -> Result<(MemoryStore, History), HomeError> {
+        let (store, history) = load(&self.snapshots()?.reader(file.id)?)?;
+        let machine = Machine::load(Box::new(store.clone()), history.clone())?;
+        check_content(&machine, offered, of)?;
+        Ok((store, history))
     }
 
     fn wal_options(&self, member: MemberId) -> WalOptions {
@@ -314,6 +322,22 @@ impl Home {
     fn snapshot_dir(&self) -> PathBuf {
         self.dir.join("snapshots")
     }
+}
+
+fn check_content(machine: &Machine, offered: &SnapshotMetadata, of: (&str, u32)) -> Result<(), Error> {
+    let (applied, configuration) = (machine.applied(), machine.configuration());
+    let (group, partition) = (configuration.group.as_str(), configuration.placement.partition.get());
+    let fits = (group, partition) == of
+        && (applied.log_index, applied.term) == (offered.index, offered.term)
+        && *machine.members().membership() == offered.membership;
+    if fits {
+        return Ok(());
+    }
+    let message = format!(
+        "the snapshot holds partition {partition} of \"{group}\" as of entry {}, which is not what was offered",
+        applied.log_index
+    );
+    Err(Error::new(ErrorCode::Invalid, message))
 }
 
 /// Loads the state and the history of a snapshot.

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use synod_proto::peer::v1::{Message, SnapshotChunk};
 use synod_protocol::{Message as AnyMessage, SnapshotMetadata};
-use synod_replica::machine::Machine;
 use synod_replica::{Input, wire};
 use synod_storage::snapshot::{SnapshotError, SnapshotFile, SnapshotId};
 use synod_types::{Error, ErrorCode, MemberId};
@@ -111,17 +110,12 @@ fn install(
     message: AnyMessage,
 ) -> Result<(), Error> {
     let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
-    let loaded = slot.home().load(file).map_err(Error::from).and_then(|(store, history)| {
-        let machine = Machine::load(Box::new(store.clone()), history.clone())
-            .map_err(|fault| Error::new(ErrorCode::Corrupt, fault.to_string()))?;
-        check_content(slot, metadata, &machine)?;
-        Ok((store, history))
-    });
+    let loaded = slot.home().load(file, metadata, (slot.group(), slot.partition()));
     let (store, history) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
             slot.home().snapshots().and_then(|store| Ok(store.remove(file.id)?)).map_err(Error::from)?;
-            return Err(error);
+            return Err(error.into());
         }
     };
     if let Standing::Running(running) = slot.standing() {
@@ -132,23 +126,6 @@ fn install(
     let identity = slot.waiting()?;
     slot.home().join(&identity, metadata, &mut SystemRandom).map_err(Error::from)?;
     host.start(slot, &identity)
-}
-
-fn check_content(slot: &Slot, metadata: &SnapshotMetadata, machine: &Machine) -> Result<(), Error> {
-    let (applied, configuration) = (machine.applied(), machine.configuration());
-    let of = (configuration.group.as_str(), configuration.placement.partition.get());
-    let fits = of == (slot.group(), slot.partition())
-        && (applied.log_index, applied.term) == (metadata.index, metadata.term)
-        && *machine.members().membership() == metadata.membership;
-    if fits {
-        return Ok(());
-    }
-    let (group, partition) = of;
-    let message = format!(
-        "the snapshot holds partition {partition} of \"{group}\" as of entry {}, which is not what was offered",
-        applied.log_index
-    );
-    Err(Error::new(ErrorCode::Invalid, message))
 }
 
 /// Runs what waits for the disk.

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_node::Write;
+use synod_node::{HomeError, Write};
 use synod_protocol::{Message, SnapshotMetadata};
-use synod_replica::machine::Machine;
 use synod_replica::{Input, SnapshotJob};
 use synod_storage::snapshot::{SnapshotFile, SnapshotId};
 use synod_types::{Error, ErrorCode, MemberId};
@@ -13,7 +12,7 @@ use synod_types::{Error, ErrorCode, MemberId};
 use super::invariants::Check;
 use super::network::End;
 use super::node::{Mail, Stage};
-use super::world::{Event, World};
+use super::world::{Event, GROUP, World};
 
 /// When nothing came for this long, the log is sealed, and a spare segment is prepared.
 const IDLE: Duration = Duration::from_millis(20);
@@ -248,16 +247,13 @@ impl World {
         file: &SnapshotFile,
     ) -> Result<bool, super::invariants::Violation> {
         let home = self.nodes[node].home.clone();
-        let Ok((store, history)) = home.load(file) else { return Ok(false) };
-        let fits = Machine::load(Box::new(store.clone()), history.clone()).is_ok_and(|machine| {
-            let applied = machine.applied();
-            (applied.log_index, applied.term) == (offered.index, offered.term)
-                && *machine.members().membership() == offered.membership
-        });
-        if !fits {
-            let what = format!("the snapshot at {} is not what it was offered as", offered.index);
-            return Err(super::invariants::Violation::new("snapshots", what));
-        }
+        let (store, history) = match home.load(file, offered, (GROUP, 0)) {
+            Ok(loaded) => loaded,
+            Err(HomeError::Contradiction(error)) => {
+                return Err(super::invariants::Violation::new("snapshots", error.to_string()));
+            }
+            Err(_) => return Ok(false),
+        };
         let life = self.nodes[node].life;
         match &self.nodes[node].stage {
             Stage::Running(_) => {
