@@ -10,8 +10,8 @@ use serde_json::Value;
 
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A namespace for one test, which has its turn as long as it has this. Deleted at the end, unless the test failed: then
-/// somebody wants to look.
+/// A namespace for one test, which has its turn as long as it has this. Deleted at the end; when the test failed, what is in
+/// it is printed before, and it stays if `E2E_KEEP` is set.
 pub(crate) struct Namespace {
     pub(crate) name: String,
     _turn: MutexGuard<'static, ()>,
@@ -68,7 +68,8 @@ impl Namespace {
             }
             assert!(
                 started.elapsed() < Duration::from_secs(seconds),
-                "{what} is not as it should be after {seconds} s: {text}"
+                "{what} is not as it should be after {seconds} s: {}",
+                if found { object["status"].to_string() } else { text }
             );
             sleep(Duration::from_millis(100));
         }
@@ -117,9 +118,15 @@ spec:
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            run(&["delete", "namespace", &self.name, "--wait=false"], None);
+        if std::thread::panicking() {
+            for what in ["partitiongroups,pods", "events"] {
+                println!("{}", self.try_kubectl(&["get", what, "--output=wide"], None).1);
+            }
+            if std::env::var_os("E2E_KEEP").is_some() {
+                return;
+            }
         }
+        start(&["delete", "namespace", &self.name, "--wait=false"], None);
     }
 }
 

@@ -16,6 +16,9 @@ use synod_client::{Client, Group};
 /// How many write at once.
 const WRITERS: u64 = 8;
 
+/// How long each rests after a write: what is to be seen is how a group gets through, not how much it can take.
+const REST: Duration = Duration::from_millis(10);
+
 type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// What one writer saw.
@@ -51,7 +54,7 @@ async fn main() -> Result {
         there.sort_unstable();
         let has = |number: &&u64| there.binary_search(&key(**number)).is_ok();
         lost += count - u64::try_from(seen.acknowledged.iter().filter(has).count())?;
-        let counted = u64::try_from(group.counter(name.as_str()).get().await?)?;
+        let counted = u64::try_from(group.counter(count_of(&name)).get().await?)?;
         lost += count.saturating_sub(counted);
         // One that failed may have counted or not.
         doubled += counted.saturating_sub(count + seen.failed);
@@ -65,13 +68,18 @@ async fn main() -> Result {
     Ok(())
 }
 
+/// The counter of a writer: a name is that of one primitive.
+fn count_of(name: &str) -> String {
+    format!("{name}-count")
+}
+
 fn key(number: u64) -> String {
     format!("{number:08}")
 }
 
 /// Puts numbers into a map of its own, which is spread over all partitions, and counts each, until the time is over.
 async fn write(group: Group, name: String, end: Instant) -> Result<Seen> {
-    let (map, counter) = (group.map(name.as_str()), group.counter(name.as_str()));
+    let (map, counter) = (group.map(name.as_str()), group.counter(count_of(&name)));
     let mut seen = Seen::default();
     let mut last = None;
     for number in 0.. {
@@ -95,6 +103,7 @@ async fn write(group: Group, name: String, end: Instant) -> Result<Seen> {
                 seen.failed += 1;
             }
         }
+        tokio::time::sleep(REST).await;
     }
     Ok(seen)
 }

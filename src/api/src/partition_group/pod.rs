@@ -66,8 +66,8 @@ pub struct PodSpec {
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
 
-    /// How the replicas of one partition are spread, at most 8 rules. If it is left out, they are spread over zones
-    /// and nodes as evenly as the cluster allows.
+    /// How the replicas of one partition are spread, at most 8 rules. If it is left out, no node takes a second replica
+    /// of a partition while another node could take it, and zones are used evenly as far as there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,

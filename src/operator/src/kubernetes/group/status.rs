@@ -188,6 +188,9 @@ impl Report<'_> {
         let of_plan = |(found, plan): (&Found, &Plan)| {
             let (reason, what) = match (&plan.step, &plan.roll) {
                 (Step::Begin { .. }, _) => (reasons::BOOTSTRAPPING, "it begins"),
+                (Step::Act { reason, .. }, _) if is_young(partitions) => {
+                    (reasons::BOOTSTRAPPING, reason.as_str())
+                }
                 (Step::Act { reason, .. }, _) => (reasons::SCALING, reason.as_str()),
                 (_, Roll::Replace { reason, .. } | Roll::HandOver { reason, .. } | Roll::Wait(reason)) => {
                     (reasons::ROLLING, reason.as_str())

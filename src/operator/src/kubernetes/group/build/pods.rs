@@ -170,17 +170,24 @@ fn security() -> PodSecurityContext {
     }
 }
 
-/// Replicas are spread over zones and nodes, as far as there are any.
+/// No machine gets a second replica of a partition while another one could take it, because a group is to go on when any
+/// one machine is lost. Zones are spread over as far as there are any. Two rules of one kind would not do: where one is
+/// only wished for, it counts for nothing on machines that lack the label of another, and few clusters have zones.
 fn spread(group: &str, partition: PartitionId) -> Vec<TopologySpreadConstraint> {
-    let over = |topology_key: &str| TopologySpreadConstraint {
+    let over = |topology_key: &str, when_unsatisfiable: &str| TopologySpreadConstraint {
         max_skew: 1,
         topology_key: topology_key.to_owned(),
-        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        when_unsatisfiable: when_unsatisfiable.to_owned(),
+        // A machine that is drained or out of order takes none, so it does not count.
+        node_taints_policy: Some("Honor".to_owned()),
         label_selector: Some(LabelSelector {
             match_labels: Some(BTreeMap::from_iter(pod_labels(group, partition))),
             ..LabelSelector::default()
         }),
         ..TopologySpreadConstraint::default()
     };
-    vec![over("topology.kubernetes.io/zone"), over("kubernetes.io/hostname")]
+    vec![
+        over("kubernetes.io/hostname", "DoNotSchedule"),
+        over("topology.kubernetes.io/zone", "ScheduleAnyway"),
+    ]
 }

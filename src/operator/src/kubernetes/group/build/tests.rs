@@ -62,6 +62,30 @@ fn pods_keep_the_strictest_rules() {
 }
 
 #[test]
+fn no_two_replicas_of_a_partition_share_a_machine_unless_the_user_says_so() {
+    let spread = |text: &str| {
+        let set = json_of(&built(text).sets[1]);
+        set["spec"]["template"]["spec"]["topologySpreadConstraints"].as_array().unwrap().clone()
+    };
+    let usual = spread("{partitions: 2}");
+    let rule = |position: usize| {
+        (usual[position]["topologyKey"].as_str(), usual[position]["whenUnsatisfiable"].as_str())
+    };
+    assert_eq!(rule(0), (Some("kubernetes.io/hostname"), Some("DoNotSchedule")));
+    assert_eq!(rule(1), (Some("topology.kubernetes.io/zone"), Some("ScheduleAnyway")));
+    assert_eq!(
+        usual[0]["labelSelector"]["matchLabels"]["synod.dev/partition"],
+        json!("1"),
+        "each partition alone"
+    );
+    let own = spread(
+        "{partitions: 2, pod: {topologySpreadConstraints: [{maxSkew: 2, topologyKey: rack, whenUnsatisfiable: \
+         ScheduleAnyway}]}}",
+    );
+    assert_eq!((own.len(), &own[0]["topologyKey"]), (1, &json!("rack")));
+}
+
+#[test]
 fn sets_start_pods_together_and_replace_none() {
     let objects = built("{partitions: 2, storage: {size: 10Gi, whenDeleted: Delete}}");
     let sets: Vec<_> = objects.sets.iter().map(json_of).collect();
