@@ -2,6 +2,7 @@
 //!
 //! - In a `console` block the lines after `$ ` are commands, and the others are exactly what the command before prints.
 //! - In a `sh` block every line is a command.
+//! - A `bash` block is for a Kubernetes cluster: `tests/e2e/run` types what is in it.
 //! - What cargo would build for release is built for these tests already, in their own profile. The command that runs the
 //!   tests is not run by them.
 //! - The Rust program in it is an example of the client, which `cargo test` compiles.
@@ -68,7 +69,7 @@ fn commands() -> Vec<Typed> {
                     }
                 }
             }
-            "rust" | "text" => {}
+            "rust" | "text" | "bash" => {}
             other => panic!("what is a block of \"{other}\"?"),
         }
     }
