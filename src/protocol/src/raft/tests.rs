@@ -447,6 +447,19 @@ fn leadership_is_handed_over_and_the_lease_with_it() {
 }
 
 #[test]
+fn a_membership_change_costs_the_lease() {
+    let mut group = Group::new(&[1, 2, 3]);
+    let leader = group.elect();
+    group.run(ms(300));
+    let gone = leader % 3 + 1;
+    group.change(leader, &Change::Remove(id(gone)));
+    group.run_until("removed", |group| !group.members[&id(leader)].membership.voters.contains(&id(gone)));
+    assert!(!group.reads_at_once(leader, 1), "whoever has promised may be no voter any more");
+    group.run(ms(300));
+    assert!(group.reads_at_once(leader, 2));
+}
+
+#[test]
 fn a_learner_joins_catches_up_and_becomes_a_voter() {
     let mut group = Group::new(&[1, 2, 3]);
     let leader = group.elect();

@@ -57,11 +57,10 @@ impl World {
         if life.is_some_and(|life| life != there.life) {
             return;
         }
-        // What others send to a process that sleeps waits in its sockets, and comes bit by bit when it wakes up.
         if let (Some(until), Mail::Message(..)) =
             (there.paused_until.filter(|until| *until > self.now), &mail)
         {
-            let (life, at) = (Some(there.life), until + self.dice.ms(0, 60));
+            let (life, at) = (Some(there.life), self.next_from_socket(node, until));
             return self.schedule.at(at, Event::Arrival { node, life, mail });
         }
         let (from, to) = there.pace.turn_us;
@@ -69,6 +68,14 @@ impl World {
         let Some(process) = there.process_mut() else { return };
         process.inbox.push(mail);
         self.plan_turn(node, self.now + wait);
+    }
+
+    /// What others send to a process that sleeps waits in its sockets, and comes one after another when it wakes up.
+    fn next_from_socket(&mut self, node: usize, wakes_at: Monotonic) -> Monotonic {
+        let gap = if self.dice.one_in(8) { self.dice.ms(0, 40) } else { Duration::from_micros(1) };
+        let backlog_until = &mut self.nodes[node].backlog_until;
+        *backlog_until = wakes_at.max(*backlog_until) + gap;
+        *backlog_until
     }
 
     pub(super) fn turn(&mut self, node: usize, life: u64) -> Check {

@@ -124,7 +124,8 @@ impl World {
                 self.schedule.at(self.now + delay, Event::Arrival { node: other, life: None, mail });
             }
         }
-        let wait = self.dice.ms(10, 3_000);
+        // Some supervisors are quick.
+        let wait = if self.dice.one_in(2) { self.dice.ms(5, 50) } else { self.dice.ms(10, 3_000) };
         self.plan_start(node, wait);
     }
 

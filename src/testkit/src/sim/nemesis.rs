@@ -42,6 +42,7 @@ impl World {
             Fault::Abandon | Fault::LateDuplicate => false,
             Fault::ClientPause => self.pause_client(),
             Fault::Partition | Fault::OneWayPartition | Fault::PartialPartition => self.partition(fault),
+            Fault::Kill if self.dice.one_in(4) => self.plan_kill_of_followers(),
             Fault::Kill => self.plan_kill(node),
             Fault::PowerCut => self.cut_some_power(),
             Fault::TornWrite => self.plan_power_cut(node),
@@ -122,6 +123,14 @@ impl World {
             there.effects_left = Some(effects);
         }
         is_running
+    }
+
+    /// All but the leader end, at nearly the same time: whoever has promised it something.
+    fn plan_kill_of_followers(&mut self) -> bool {
+        let leader = self.leader();
+        let followers: Vec<_> = (0..self.nodes.len()).filter(|node| Some(*node) != leader).collect();
+        let killed = followers.into_iter().filter(|node| self.plan_kill(*node)).count();
+        leader.is_some() && killed > 0
     }
 
     /// Any number of nodes, all of them included, lose their power at once.
@@ -229,6 +238,13 @@ impl World {
     }
 
     fn false_alarm(&mut self, node: usize) -> bool {
+        // A switch that starts again breaks all connections to the leader at once.
+        if let Some(leader) = self.leader().filter(|_| self.dice.one_in(3)) {
+            for other in (0..self.nodes.len()).filter(|other| *other != leader) {
+                self.arrive(other, None, super::node::Mail::PeerLost(leader));
+            }
+            return true;
+        }
         let lost = self.dice.below(self.nodes.len() as u64) as usize;
         self.arrive(node, None, super::node::Mail::PeerLost(lost));
         true

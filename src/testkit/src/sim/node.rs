@@ -41,6 +41,8 @@ pub(super) struct Node {
     pub(super) life: u64,
     /// The process sleeps until then.
     pub(super) paused_until: Option<Monotonic>,
+    /// When the last of what waits in its sockets is read.
+    pub(super) backlog_until: Monotonic,
     /// The process ends after so many more effects.
     pub(super) effects_left: Option<u64>,
     /// Whose data the disk has.
@@ -133,6 +135,7 @@ impl Node {
             stage: Stage::Down,
             life: 0,
             paused_until: None,
+            backlog_until: Monotonic::default(),
             effects_left: None,
             data_of: None,
             is_damaged: false,

@@ -160,9 +160,10 @@ impl Referee {
         }
         let after = step.replica.machine().members().membership();
         durable_commit::check(&entry, [step.membership, after], &self.shadows)?;
-        let timers = &self.timers;
+        let (timers, writes) = (&self.timers, &self.writes);
         self.ledger.commit(step.now, entry, |ledger, committed: Committed<'_>| {
             exactly_once::check(ledger, &committed)?;
+            writes.check_committed(&committed)?;
             timers.check(&committed)?;
             quorums::check(committed.membership.0, committed.membership.1)
         })

@@ -54,6 +54,8 @@ pub(in crate::sim) fn check_answer(
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Writes {
     asked: BTreeMap<(MemberId, ClientId, Tag), (SessionId, u64)>,
+    /// How often each request has reached a member, and how often one said that this attempt does not happen.
+    attempts: BTreeMap<(SessionId, u64), (u32, u32)>,
 }
 
 impl Writes {
@@ -62,6 +64,7 @@ impl Writes {
         if let Some(request::Body::Propose(propose)) = &request.body {
             let ticket = (SessionId(propose.session_id), propose.sequence);
             self.asked.insert((member, client, request.tag), ticket);
+            self.attempts.entry(ticket).or_default().0 += 1;
         }
     }
 
@@ -72,11 +75,37 @@ impl Writes {
             let Some((session, sequence)) = self.asked.remove(&(member, *client, *tag)) else { continue };
             match body {
                 reply::Body::Result(result) => check_answer(ledger, session, sequence, Ok(result))?,
-                reply::Body::Error(error) if !is_refusal(ErrorCode::from_number(error.code)) => {
-                    check_answer(ledger, session, sequence, Err(&Error::from(error.clone())))?;
+                reply::Body::Error(error) => {
+                    let error = Error::from(error.clone());
+                    if !is_refusal(error.code()) {
+                        check_answer(ledger, session, sequence, Err(&error))?;
+                    } else if is_result(error.code()) && !error.may_have_happened() {
+                        self.attempts.entry((session, sequence)).or_default().1 += 1;
+                        let was_executed = ledger.outcome(session, sequence).is_some();
+                        self.check_refused(session, sequence, was_executed)?;
+                    }
                 }
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// An entry is committed: what it executes was not refused for certain each time that it was asked for.
+    pub(in crate::sim) fn check_committed(&self, committed: &Committed<'_>) -> Check {
+        for (proposal, outcome) in committed.proposals.iter().zip(&committed.effects.outcomes) {
+            let is_executed = matches!(proposal.body, Some(Body::Command(_)))
+                && outcome.result.as_ref().map_or_else(|error| is_result(error.code()), |_| true);
+            self.check_refused(SessionId(proposal.session_id), proposal.sequence, is_executed)?;
+        }
+        Ok(())
+    }
+
+    fn check_refused(&self, session: SessionId, sequence: u64, is_executed: bool) -> Check {
+        let (attempts, refused) = self.attempts.get(&(session, sequence)).copied().unwrap_or_default();
+        if is_executed && session != SessionId(0) && refused > 0 && refused >= attempts {
+            let what = "is executed, although its client was told each time that it was not";
+            return Err(violation(session, sequence, what.to_owned()));
         }
         Ok(())
     }
