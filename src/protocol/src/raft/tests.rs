@@ -341,6 +341,24 @@ fn a_leader_that_hears_nobody_serves_no_read_once_the_lease_is_over() {
     group.run(ms(200));
     assert!(!group.reads_at_once(leader, 1));
     assert!(group.get(leader).raft.is_leader(), "it has not noticed yet that it may have been replaced");
+    group.run(ms(2_500));
+    assert!(!group.get(leader).raft.is_leader(), "a majority was silent for an election timeout");
+}
+
+/// A crash makes it forget the term, and a member that knows no term but that of its birth has promised nothing.
+#[test]
+fn a_heartbeat_of_a_term_that_is_not_durable_is_not_answered() {
+    let mut group = Group::new(&[1, 2, 3]);
+    group.get(3).disk_stalls = true;
+    let leader = group.elect();
+    group.run(ms(200));
+    assert!(group.reads_at_once(leader, 1));
+    group.isolate(3 - leader);
+    group.run(ms(300));
+    assert!(!group.reads_at_once(leader, 2), "whoever is left has promised nothing yet");
+    group.get(3).disk_stalls = false;
+    group.run(ms(200));
+    assert!(group.reads_at_once(leader, 3));
 }
 
 /// F6: the leader is stopped, another one takes over, and the old one wakes up with old beliefs.
