@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use synod_protocol::{Role, raft};
 use synod_replica::Admin;
-use synod_storage::disk::{Disk as _, DiskErrorKind, Operation};
+use synod_storage::disk::{DiskErrorKind, Operation};
 use synod_types::Limits;
 
 use super::Report;
@@ -169,6 +169,18 @@ impl Directed {
         }
     }
 
+    /// Lets no client hear a node; it hears them.
+    pub fn silence(&mut self, node: usize) {
+        for client in 0..self.world.clients.len() {
+            self.world.network.cut(End::Node(node), End::Client(client));
+        }
+    }
+
+    /// Lets a client sleep.
+    pub fn pause_client(&mut self, client: usize, time: Duration) {
+        self.world.clients[client].paused_until = self.world.now + time;
+    }
+
     /// Mends all wires.
     pub fn mend(&mut self) {
         self.world.network.mend(|_, _| true);
@@ -215,8 +227,8 @@ impl Directed {
         self.world.nodes[node].pace = Pace { sync_us: (sync_us, sync_us), ..Pace::USUAL };
     }
 
-    /// Kills a node and flips a bit in the middle of each file that it keeps, whose name the test likes. Returns in how
-    /// many.
+    /// Kills a node and flips a bit in the middle of what is written in each file that it keeps, whose name the test
+    /// likes. Returns in how many.
     ///
     /// # Errors
     /// A file that cannot be damaged.
@@ -228,10 +240,11 @@ impl Directed {
         let disk = self.world.nodes[node].disk.clone();
         let mut damaged = 0;
         for file in files.iter().filter(|file| likes(&file.to_string_lossy())) {
-            let bytes = disk.contents(file).map_or(0, |contents| contents.len() as u64);
-            let flipped = disk.flip_bit(file, bytes / 2, 3);
+            let contents = disk.contents(file).unwrap_or_default();
+            let Some(last) = contents.iter().rposition(|byte| *byte != 0) else { continue };
+            let flipped = disk.flip_bit(file, last as u64 / 2, 3);
             flipped.map_err(|error| Violation::new("damage", error.to_string()))?;
-            damaged += usize::from(disk.exists(file).unwrap_or(false));
+            damaged += 1;
         }
         Ok(damaged)
     }
