@@ -11,8 +11,20 @@ use crate::view::PARTITIONS;
 
 const PROGRESS: u64 = 20;
 
-/// Where the number of the version stands in every file: behind eight bytes that say what it is.
-const VERSION: usize = 8;
+const SEGMENT_HEADER_BYTES: usize = 64;
+
+/// Gives the header of a file the next version. Behind eight bytes that say what it is comes the version; in identities and
+/// segments of logs the checksum of the header stands between them.
+fn make_newer(file: &mut [u8]) {
+    let header_bytes = match &file[..8] {
+        b"SYNODSNP" => return file[8] += 1,
+        b"SYNODWAL" => SEGMENT_HEADER_BYTES,
+        _ => file.len(),
+    };
+    file[12] += 1;
+    let checksum = crc32c::crc32c(&file[12..header_bytes]);
+    file[8..12].copy_from_slice(&checksum.to_le_bytes());
+}
 
 /// A file of each format, of one partition each.
 fn files(site: &Site, node: usize) -> Vec<PathBuf> {
@@ -35,7 +47,7 @@ fn f14_what_a_newer_version_wrote_is_refused_and_kept() {
         let before: Vec<_> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
         let mut newer = before.clone();
         for (file, bytes) in files.iter().zip(&mut newer) {
-            bytes[VERSION] += 1;
+            make_newer(bytes);
             std::fs::write(file, bytes).unwrap();
         }
         site.start(node);
