@@ -3,6 +3,13 @@
 //! - `make sim SEED=42` replays one seed and shows what happened.
 //! - `make soak SEEDS=100000` runs many, from a seed that `FIRST` may name.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests: they say what they find, and stop where it is not what it should be"
+)]
+
 mod runner;
 
 use std::collections::BTreeMap;

@@ -111,6 +111,12 @@ impl World {
 
     /// The process ends; the machine goes on.
     pub(super) fn kill(&mut self, node: usize, how: &str) {
+        let wait = self.dice.ms(10, 3_000);
+        self.kill_for(node, how, wait);
+    }
+
+    /// The same, and the next process starts after this time.
+    pub(super) fn kill_for(&mut self, node: usize, how: &str, wait: Duration) {
         self.note(node, format_args!("is killed {how}"));
         self.end(node);
         self.nodes[node].disk.kill();
@@ -124,8 +130,6 @@ impl World {
                 self.schedule.at(self.now + delay, Event::Arrival { node: other, life: None, mail });
             }
         }
-        // Some supervisors are quick.
-        let wait = if self.dice.one_in(2) { self.dice.ms(5, 50) } else { self.dice.ms(10, 3_000) };
         self.plan_start(node, wait);
     }
 

@@ -42,7 +42,7 @@ impl World {
             Fault::Abandon | Fault::LateDuplicate => false,
             Fault::ClientPause => self.pause_client(),
             Fault::Partition | Fault::OneWayPartition | Fault::PartialPartition => self.partition(fault),
-            Fault::Kill if self.dice.one_in(4) => self.plan_kill_of_followers(),
+            Fault::Kill if self.dice.one_in(4) => self.kill_followers(),
             Fault::Kill => self.plan_kill(node),
             Fault::PowerCut => self.cut_some_power(),
             Fault::TornWrite => self.plan_power_cut(node),
@@ -125,12 +125,17 @@ impl World {
         is_running
     }
 
-    /// All but the leader end, at nearly the same time: whoever has promised it something.
-    fn plan_kill_of_followers(&mut self) -> bool {
+    /// All but the leader end and start again together: whoever has promised it something.
+    fn kill_followers(&mut self) -> bool {
         let leader = self.leader();
         let followers: Vec<_> = (0..self.nodes.len()).filter(|node| Some(*node) != leader).collect();
-        let killed = followers.into_iter().filter(|node| self.plan_kill(*node)).count();
-        leader.is_some() && killed > 0
+        let running: Vec<_> =
+            followers.into_iter().filter(|node| self.nodes[*node].process().is_some()).collect();
+        let wait = self.dice.ms(2, 60);
+        for node in &running {
+            self.kill_for(*node, "together with others", wait);
+        }
+        leader.is_some() && !running.is_empty()
     }
 
     /// Any number of nodes, all of them included, lose their power at once.
