@@ -16,6 +16,7 @@
 //! incarnation has a fresh id).
 
 mod admission;
+mod announce;
 mod change;
 mod election;
 mod lease;
@@ -36,6 +37,7 @@ use synod_types::{LogIndex, MemberId, Monotonic, Term};
 pub use message::{Message, answer_without_log};
 pub use options::{Options, Start};
 
+use self::announce::Announcement;
 use self::election::Election;
 use self::lease::{Lease, Promise};
 use self::log::Log;
@@ -54,6 +56,7 @@ pub struct Raft {
     lease: Lease,
     promise: Promise,
     election: Election,
+    announcement: Announcement,
     /// The term that is on disk; answers to heartbeats of a newer one wait.
     durable_term: Term,
     held: Held,
@@ -104,6 +107,8 @@ impl Raft {
             pre_vote: true,
             min_election_tick: options.election_ticks,
             max_election_tick: options.election_ticks.saturating_mul(2),
+            // See `announce`.
+            skip_bcast_commit: true,
             ..Config::default()
         };
         let broken = |error: raft::Error| Refused::Broken(format!("raft cannot start: {error}"));
@@ -119,6 +124,7 @@ impl Raft {
             lease: Lease::default(),
             promise,
             election: Election::default(),
+            announcement: Announcement::default(),
             durable_term: hard_state.term,
             held: Held::default(),
             reads_waiting: None,
@@ -163,10 +169,13 @@ impl Raft {
                 self.forget_reads();
             }
             self.election.clear();
+            let commit = self.commit();
+            self.announcement.plan(self.now, commit);
         } else if self.was_leader_in != Term(0) {
             self.was_leader_in = Term(0);
             self.lease.reset();
             self.forget_reads();
+            self.announcement.cancel();
         }
         if self.leader().is_some() {
             self.election.clear();
@@ -190,6 +199,14 @@ impl Raft {
             self.reads_asked.push((round, context));
         }
         self.node.read_index(round.to_be_bytes().to_vec());
+    }
+
+    /// Tells the followers what is committed, if nothing else has.
+    fn announce_if_due(&mut self) {
+        if self.announcement.due().is_some_and(|due| due <= self.now) {
+            self.announcement.told(self.commit());
+            self.node.raft.bcast_append();
+        }
     }
 
     /// A majority has acknowledged a round that began when the log was committed up to `index`.
@@ -261,6 +278,7 @@ impl Protocol for Raft {
         self.now = self.now.max(now);
         self.deliver_deferred();
         self.campaign_if_due();
+        self.announce_if_due();
         if self.now < self.next_tick {
             return;
         }
@@ -279,7 +297,8 @@ impl Protocol for Raft {
     }
 
     fn deadline(&self) -> Monotonic {
-        self.election.deadline().map_or(self.next_tick, |deadline| deadline.min(self.next_tick))
+        let others = [self.election.deadline(), self.announcement.due()].into_iter().flatten();
+        others.fold(self.next_tick, Monotonic::min)
     }
 
     fn persisted(&mut self, now: Monotonic, token: Token) {
@@ -432,6 +451,9 @@ impl Raft {
         message.from = self.node.raft.id;
         message.set_entries(vec![entry].into());
         let proposed = self.node.step(message);
+        if proposed.is_ok() {
+            self.announcement.told(self.commit());
+        }
         self.after_call();
         match proposed {
             Ok(()) => Ok(LogIndex(self.node.raft.raft_log.last_index())),

@@ -1,5 +1,6 @@
 //! Whole groups in one thread: a network that can be cut, disks that can stall, and a clock.
 
+mod announce;
 mod hostile;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
