@@ -16,7 +16,8 @@ use super::operation::{Work, Worker};
 use super::pace::Pace;
 use super::processes::{self, Observed};
 use super::recorder::Recorder;
-use super::report::Report;
+use super::report::{Counts, Rate, Report};
+use super::sessions::Sessions;
 use super::settings::Settings;
 use super::watchers::Watchers;
 
@@ -43,8 +44,11 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<Report<'_>> {
         fill(settings, &work, &connections).await?;
     }
     let watchers = Watchers::begin(&connections, settings.watchers, &settings.watch_prefix).await?;
-    let report = load(settings, &work, &connections, &pids, &watchers).await?;
+    let sessions = Sessions::begin(connections.first(), settings.sessions, settings.session_timeout).await?;
+    let beside = Beside { watchers: &watchers, sessions: &sessions };
+    let report = load(settings, &work, &connections, &pids, &beside).await?;
     drop(watchers);
+    sessions.close().await;
     futures::future::join_all(connections.into_iter().map(Connection::close)).await;
     Ok(report)
 }
@@ -92,13 +96,26 @@ async fn fill(settings: &Settings, work: &Arc<Work>, connections: &[Connection])
     }
 }
 
+/// What goes on beside the operations.
+struct Beside<'a> {
+    watchers: &'a Watchers,
+    sessions: &'a Sessions,
+}
+
+impl Beside<'_> {
+    fn counts(&self) -> Counts {
+        let (keep_alives, keep_alives_refused) = self.sessions.counts();
+        Counts { events: self.watchers.seen(), keep_alives, keep_alives_refused }
+    }
+}
+
 /// Warms up and measures.
 async fn load<'a>(
     settings: &'a Settings,
     work: &Arc<Work>,
     connections: &[Connection],
     pids: &[u32],
-    watchers: &Watchers,
+    beside: &Beside<'_>,
 ) -> anyhow::Result<Report<'a>> {
     let recorder = Arc::new(Recorder::new(&work.mix)?);
     let pace = Pace::begin(settings.rate)?;
@@ -112,14 +129,16 @@ async fn load<'a>(
 
     let servers = Observed::begin(pids)?;
     let generator = Observed::begin(&[std::process::id()])?;
-    let (seen, begin) = (watchers.seen(), Instant::now());
+    let (before, begin) = (beside.counts(), Instant::now());
     recorder.measure(true);
-    progress.follow("measuring", settings.duration).await;
+    let rates = progress.follow("measuring", settings.duration).await;
     recorder.measure(false);
     let took = begin.elapsed();
+    let counts = beside.counts().since(before);
     let report = Report::new(settings, took, &recorder, servers.end())
         .with_generator(generator.end().pop())
-        .with_events(watchers.seen() - seen);
+        .with_counts(counts)
+        .with_rates(rates);
 
     pace.end();
     clients.shutdown().await;
@@ -143,7 +162,9 @@ struct Progress<'a> {
 }
 
 impl Progress<'_> {
-    async fn follow(&self, phase: &str, span: Duration) {
+    /// Returns the rate at each time.
+    async fn follow(&self, phase: &str, span: Duration) -> Vec<Rate> {
+        let mut rates = Vec::new();
         let begin = Instant::now();
         let (mut before, mut failed_before) = self.recorder.totals();
         let mut last = begin;
@@ -152,15 +173,18 @@ impl Progress<'_> {
             let (done, failed) = self.recorder.totals();
             let seconds = last.elapsed().as_secs_f64();
             last = Instant::now();
+            let per_second = super::report::per_second(done - before, seconds);
+            rates.push(Rate { seconds: begin.elapsed().as_secs_f64(), per_second });
             self.settings.say(format_args!(
                 "{phase}: {:3.0} s of {:.0} s, {} operations/s, {} failed, {} wait to begin",
                 begin.elapsed().as_secs_f64(),
                 span.as_secs_f64(),
-                super::report::per_second(done - before, seconds),
+                per_second,
                 failed - failed_before,
                 self.pace.waiting(),
             ));
             (before, failed_before) = (done, failed);
         }
+        rates
     }
 }

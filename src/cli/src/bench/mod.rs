@@ -4,7 +4,7 @@
 //!   settings ─► clients ─► operation ─► a connection: one client of the SDK, one session
 //!                  ▲            │
 //!   pace: when ────┘            └─► recorder: histograms ─┐
-//!                      processes: CPU, memory of servers ─┴─► report: table or JSON
+//!                      processes: CPU, memory of servers ─┴─► report: table, JSON, HTML
 //! ```
 //!
 //! Invariants:
@@ -15,6 +15,7 @@
 
 mod clients;
 mod connect;
+mod html;
 mod keys;
 mod mix;
 mod operation;
@@ -22,6 +23,7 @@ mod pace;
 mod processes;
 mod recorder;
 mod report;
+mod sessions;
 mod settings;
 mod watchers;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::html::Page;
 use super::processes::Cost;
 use super::recorder::{Recorder, Tally};
 use super::settings::Settings;
@@ -12,6 +13,9 @@ use crate::progress;
 
 /// The version of the JSON: fields are added, never renamed.
 const VERSION: u32 = 1;
+
+/// How many points of the curve of latencies there are between a percentile and the one that is twice as rare.
+const CURVE_STEPS: u32 = 5;
 
 /// What a run took.
 #[derive(Debug, Serialize)]
@@ -22,12 +26,44 @@ pub(super) struct Report<'a> {
     settings: &'a Settings,
     seconds: f64,
     operations: Vec<Operations>,
-    /// Seen by all watchers together.
-    events: u64,
+    #[serde(flatten)]
+    counts: Counts,
+    /// How it went, second by second.
+    rates: Vec<Rate>,
     servers: Vec<Cost>,
     /// Of all servers, for each operation that succeeded.
     server_cpu_us_per_operation: Option<f64>,
     generator: Option<Cost>,
+}
+
+/// How many operations succeeded per second, at a time after the beginning.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Rate {
+    pub(super) seconds: f64,
+    pub(super) per_second: f64,
+}
+
+/// What goes on beside the operations.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Counts {
+    /// Seen by all watchers together.
+    pub(super) events: u64,
+    /// Of sessions that do nothing: keep-alives that were answered.
+    pub(super) keep_alives: u64,
+    pub(super) keep_alives_refused: u64,
+}
+
+impl Counts {
+    /// What was counted since then.
+    pub(super) const fn since(self, before: Self) -> Self {
+        Self {
+            events: self.events - before.events,
+            keep_alives: self.keep_alives - before.keep_alives,
+            keep_alives_refused: self.keep_alives_refused - before.keep_alives_refused,
+        }
+    }
 }
 
 /// What was done of one kind.
@@ -38,6 +74,9 @@ struct Operations {
     succeeded: u64,
     per_second: f64,
     latency_us: Latency,
+    /// (quantile, microseconds), for plots.
+    #[serde(skip)]
+    curve: Vec<(f64, f64)>,
     failed: u64,
     errors: Vec<Failure>,
 }
@@ -64,6 +103,8 @@ impl Operations {
     fn new(tally: Tally, seconds: f64) -> Self {
         let Tally { kind, latency_ns, errors } = tally;
         let at = |quantile| micros(latency_ns.value_at_quantile(quantile));
+        let curve = latency_ns.iter_quantiles(CURVE_STEPS);
+        let curve = curve.map(|at| (at.quantile_iterated_to(), micros(at.value_iterated_to())));
         let errors: Vec<_> =
             errors.into_iter().map(|(code, (count, first))| Failure { code, count, first }).collect();
         Self {
@@ -78,6 +119,7 @@ impl Operations {
                 p999: at(0.999),
                 max: micros(latency_ns.max()),
             },
+            curve: curve.collect(),
             failed: errors.iter().map(|failure| failure.count).sum(),
             errors,
         }
@@ -103,7 +145,8 @@ impl<'a> Report<'a> {
             settings,
             seconds,
             operations,
-            events: 0,
+            counts: Counts::default(),
+            rates: Vec::new(),
             server_cpu_us_per_operation: is_known.then(|| cpu_seconds * 1e6 / count(succeeded)),
             servers,
             generator: None,
@@ -115,9 +158,14 @@ impl<'a> Report<'a> {
         Self { generator, ..self }
     }
 
-    /// How many events the watchers have seen.
-    pub(super) fn with_events(self, events: u64) -> Self {
-        Self { events, ..self }
+    /// What went on beside the operations.
+    pub(super) fn with_counts(self, counts: Counts) -> Self {
+        Self { counts, ..self }
+    }
+
+    /// How it went, second by second.
+    pub(super) fn with_rates(self, rates: Vec<Rate>) -> Self {
+        Self { rates, ..self }
     }
 
     /// Whether anything succeeded.
@@ -125,11 +173,20 @@ impl<'a> Report<'a> {
         self.operations.iter().any(|operations| operations.succeeded > 0)
     }
 
-    /// Prints it on standard output.
+    /// Prints it on standard output, and writes the page if one is wanted.
     pub(super) fn print(&self) -> anyhow::Result<()> {
         let mut printer = self.settings.printing.printer();
         let printed = printer.line_or(self, Table(self).to_string().trim_end());
-        printed.map_err(|failure| anyhow::anyhow!(failure.message))
+        printed.map_err(|failure| anyhow::anyhow!(failure.message))?;
+        self.settings.html.as_deref().map_or(Ok(()), |path| self.page().write(path))
+    }
+
+    fn page(&self) -> Page<'_> {
+        let rate = self.rates.iter().map(|rate| (rate.seconds, rate.per_second)).collect();
+        let lines = self.operations.iter();
+        let lines = lines.map(|operations| (operations.operation.to_owned(), operations.curve.clone()));
+        let text = Box::new(Table(self));
+        Page { title: "synod bench", text, rate, latency: lines.collect() }
     }
 }
 
@@ -137,7 +194,7 @@ struct Table<'a>(&'a Report<'a>);
 
 impl Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { settings, seconds, operations, events, servers, generator, .. } = self.0;
+        let Report { settings, seconds, operations, counts, servers, generator, .. } = self.0;
         writeln!(
             f,
             "{} clients over {} connections, {} keys of {} bytes, values of {} bytes, {seconds:.1} s",
@@ -159,8 +216,14 @@ impl Display for Table<'_> {
             writeln!(f, "failed: {count} times {code}, first: {first}")?;
         }
         if settings.watchers > 0 {
-            let rate = per_second(*events, *seconds);
+            let rate = per_second(counts.events, *seconds);
             writeln!(f, "\n{} watchers saw {rate:.0} events per second", settings.watchers)?;
+        }
+        if settings.sessions > 0 {
+            let rate = per_second(counts.keep_alives, *seconds);
+            let refused = counts.keep_alives_refused;
+            let sessions = settings.sessions;
+            writeln!(f, "\n{sessions} sessions: {rate:.0} keep-alives per second, {refused} refused")?;
         }
         writeln!(f, "\n{:24}{:>11}{:>15}{:>15}", "process", "CPU s", "resident MiB", "written MiB")?;
         for Cost { pid, command, cpu_seconds, resident_bytes, written_bytes } in

@@ -1,5 +1,6 @@
 //! What `synod bench` is told.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -79,6 +80,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PREFIX", default_value = "0")]
     watch_prefix: String,
 
+    /// How many sessions there are meanwhile that do nothing, each kept alive: on the first partition.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000_000))]
+    sessions: u32,
+
+    /// The timeout of those, of which a fourth is how often they are kept alive.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    session_timeout_s: u32,
+
     /// The process of a server, of which to measure the costs. Without it: whoever listens at the addresses of the
     /// group on this machine.
     #[arg(long, value_name = "PID")]
@@ -87,6 +96,10 @@ pub(crate) struct Arguments {
     /// Choose keys and values by this number.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+
+    /// Write a page with plots of rate and latency to this file, too.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    html: Option<PathBuf>,
 
     /// Say nothing while it runs.
     #[arg(long, short, help_heading = "Output")]
@@ -103,6 +116,7 @@ Examples:
   synod bench --rate 10000 --clients 10000                at 10,000 puts a second
   synod bench --mix lock=1 --clients 16 --names 1         16 clients that want one lock
   synod bench --watchers 1000 --watch-prefix other        puts while 1,000 watch other keys
+  synod bench --rate 1 --clients 1 --sessions 100000      what open sessions cost
   synod bench --endpoints 10.0.0.1:5678,10.0.0.2:5678,10.0.0.3:5678 --group sample --partitions 3";
 
 /// What `synod bench` is told, checked.
@@ -128,9 +142,14 @@ pub(super) struct Settings {
     pub(super) fill: bool,
     pub(super) watchers: usize,
     pub(super) watch_prefix: String,
+    pub(super) sessions: usize,
+    #[serde(skip)]
+    pub(super) session_timeout: Duration,
     #[serde(skip)]
     pub(super) pids: Vec<u32>,
     pub(super) seed: u64,
+    #[serde(skip)]
+    pub(super) html: Option<PathBuf>,
     #[serde(skip)]
     pub(super) quiet: bool,
     #[serde(skip)]
@@ -165,8 +184,11 @@ impl Arguments {
             fill: self.fill,
             watchers: usize::try_from(self.watchers)?,
             watch_prefix: self.watch_prefix,
+            sessions: usize::try_from(self.sessions)?,
+            session_timeout: Duration::from_secs(self.session_timeout_s.into()),
             pids: self.pid,
             seed: self.seed,
+            html: self.html,
             quiet: self.quiet,
             printing: self.printing,
         })
