@@ -13,14 +13,18 @@ pub(crate) struct Case {
     names: u32,
     watchers: u32,
     watch_prefix: &'static str,
+    /// Open sessions that do nothing, which is measured of Synod alone.
+    pub(crate) sessions: u32,
+    /// Operations per second; 0 is as many as possible.
+    rate: u32,
 }
 
 const fn case(name: &'static str, operation: &'static str, clients: u32) -> Case {
-    Case { name, operation, clients, names: 0, watchers: 0, watch_prefix: "" }
+    Case { name, operation, clients, names: 0, watchers: 0, watch_prefix: "", sessions: 0, rate: 0 }
 }
 
 /// What is measured, in this order.
-pub(crate) const CASES: [Case; 10] = [
+pub(crate) const CASES: [Case; 11] = [
     case("put, 1 client", "put", 1),
     case("put, 64 clients", "put", 64),
     case("put, 256 clients", "put", 256),
@@ -31,6 +35,7 @@ pub(crate) const CASES: [Case; 10] = [
     Case { names: 1, ..case("lock pair, 16 on one", "lock", 16) },
     Case { watchers: 1_000, watch_prefix: "other", ..case("put, 1000 watch others", "put", 64) },
     Case { watchers: 1_000, watch_prefix: "0", ..case("put, 1000 watch these", "put", 64) },
+    Case { sessions: 100_000, rate: 10, ..case("100000 sessions", "put", 1) },
 ];
 
 impl Case {
@@ -58,7 +63,7 @@ impl Load<'_> {
 
     /// How to generate it.
     pub(crate) fn command(&self, binaries: &Binaries, servers: &Servers) -> Command {
-        let Case { operation, clients, names, watchers, watch_prefix, .. } = *self.case;
+        let Case { operation, clients, names, watchers, watch_prefix, sessions, rate, .. } = *self.case;
         let connections = Self::connections(servers.system).min(clients.max(watchers / 16)).to_string();
         let (endpoints, pids) = (servers.endpoints(), servers.pids());
         let mut command = Command::new(binaries.load(servers.system));
@@ -78,6 +83,10 @@ impl Load<'_> {
                 command.args(["--mix", &format!("{operation}=1"), "--duration-s", &self.seconds.to_string()]);
                 if names > 0 {
                     command.args(["--names", &names.to_string()]);
+                }
+                command.args(["--sessions", &sessions.to_string()]);
+                if rate > 0 {
+                    command.args(["--rate", &rate.to_string()]);
                 }
                 for pid in pids {
                     command.args(["--pid", &pid.to_string()]);

@@ -10,6 +10,7 @@
 
 mod cases;
 mod host;
+mod page;
 mod probe;
 mod servers;
 mod summary;
@@ -66,6 +67,14 @@ struct Arguments {
     #[arg(long, hide = true)]
     bench: bool,
 }
+
+/// What is compared, and where a load generator says it.
+const FIGURES: [(&str, &str); 4] = [
+    ("per second", "/operations/0/perSecond"),
+    ("p50 µs", "/operations/0/latencyUs/p50"),
+    ("p99 µs", "/operations/0/latencyUs/p99"),
+    ("server CPU µs", "/serverCpuUsPerOperation"),
+];
 
 /// One load on one system, once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -130,9 +139,12 @@ fn main() -> anyhow::Result<()> {
     }
     print!("{}", summary::table(&results.probes, &results.measurements));
     if !arguments.no_file {
-        let file = root.join("tests/bench/results").join(format!("{}-{}.json", results.date, results.commit));
-        std::fs::write(&file, serde_json::to_string_pretty(&results)? + "\n")?;
-        println!("\nEverything is in {}", file.display());
+        let dir = root.join("tests/bench/results");
+        std::fs::create_dir_all(&dir)?;
+        let file = dir.join(format!("{}-{}.json", results.date, results.commit));
+        std::fs::write(&file, serde_json::to_string(&results)? + "\n")?;
+        page::write(&dir)?;
+        println!("\nEverything is in {}, and plotted in index.html beside it", file.display());
     }
     Ok(())
 }
@@ -149,7 +161,8 @@ fn turn(
     let servers = Servers::start(binaries, system, &arguments.dir)?;
     let mut measurements = Vec::new();
     let fill = Load { seconds: 1, keys: arguments.keys, fill: true, case: &Case::FILL };
-    for case in std::iter::once(&Case::FILL).chain(cases.iter().copied()) {
+    let cases = cases.iter().copied().filter(|case| case.sessions == 0 || system == System::Synod);
+    for case in std::iter::once(&Case::FILL).chain(cases) {
         let load = if case.name == fill.case.name {
             fill
         } else {

@@ -4,28 +4,20 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::Measurement;
 use crate::probe::Probe;
 use crate::servers::System;
-
-/// What is compared, where to find it, and its unit.
-const FIGURES: [(&str, &str); 4] = [
-    ("per second", "/operations/0/perSecond"),
-    ("p50 µs", "/operations/0/latencyUs/p50"),
-    ("p99 µs", "/operations/0/latencyUs/p99"),
-    ("server CPU µs", "/serverCpuUsPerOperation"),
-];
+use crate::{FIGURES, Measurement};
 
 /// The least, the median and the greatest of what the rounds gave.
 #[derive(Clone, Copy)]
-struct Spread {
-    least: f64,
-    median: f64,
-    greatest: f64,
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) greatest: f64,
 }
 
 impl Spread {
-    fn of(mut values: Vec<f64>) -> Option<Self> {
+    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let (least, greatest) = (*values.first()?, *values.last()?);
         Some(Self { least, median: values[values.len() / 2], greatest })
@@ -67,6 +59,9 @@ pub(crate) fn table(probes: &[Probe], measurements: &[Measurement]) -> String {
         if case == "filled" {
             row(&mut table, measurements, case, "resident MiB", resident_mebi);
         }
+        if case.ends_with("sessions") {
+            row(&mut table, measurements, case, "% of a core", busiest_percent);
+        }
     }
     if let Some(floor) = Spread::of(probes.iter().map(Probe::floor_us).collect()) {
         let _ = writeln!(
@@ -101,6 +96,14 @@ fn row(
     let (synod, etcd) = (shown(Spread::of(synod), 0), shown(Spread::of(etcd), 0));
     let ratio = shown(Spread::of(ratios), 2);
     let _ = writeln!(table, "{case:24}{name:16}{synod:>26}{etcd:>26}{ratio:>26}");
+}
+
+/// Of the member that works most: the share of one core.
+fn busiest_percent(result: &Value) -> Option<f64> {
+    let servers = result.pointer("/servers")?.as_array()?.iter();
+    let busiest =
+        servers.filter_map(|server| server.pointer("/cpuSeconds")?.as_f64()).max_by(f64::total_cmp)?;
+    Some(100.0 * busiest / result.pointer("/seconds")?.as_f64()?)
 }
 
 /// Of the greatest member, in MiB.
