@@ -109,6 +109,7 @@ impl Referee {
         }
         let (member, standing) = (step.member, step.replica.standing());
         let Some(shadow) = self.shadows.get(&member) else { return Ok(()) };
+        durability::check_votes(member, shadow, step.effects)?;
         self.election_safety.check(member, standing)?;
         self.leader_completeness.check(member, standing, &shadow.log, &self.ledger)?;
         self.fresh_reads.check(member, step.effects)?;

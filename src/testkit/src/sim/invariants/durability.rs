@@ -2,7 +2,9 @@
 //! and every entry (Raft §5.1 "persistent state"; F1, F2 and F3 in the list of faults). A damaged disk may keep a member
 //! from starting, but not make it start with less.
 
+use synod_protocol::Message;
 use synod_protocol::raft::Start;
+use synod_replica::Effect;
 use synod_types::MemberId;
 
 use super::super::ledger::Ledger;
@@ -53,4 +55,23 @@ pub(in crate::sim) fn check(member: MemberId, shadow: &Shadow, start: &Start, le
 /// any durable one.
 fn is_cut(shadow: &Shadow, start: &Start) -> bool {
     start.entries.last().is_some_and(|last| last.term > shadow.durable.last().1)
+}
+
+/// How the protocol numbers the answers to requests for votes.
+const VOTE_ANSWER: u32 = 6;
+
+/// A vote that leaves a member is on its disk: after a crash it must not give another one in the same term.
+pub(in crate::sim) fn check_votes(member: MemberId, shadow: &Shadow, effects: &[Effect]) -> Check {
+    for effect in effects {
+        let Effect::Send(to, Message::Raft(raft)) = effect else { continue };
+        let promised = shadow.hard_state;
+        let is_given = raft.kind == VOTE_ANSWER && !raft.reject;
+        if is_given && promised.term <= raft.term && (promised.term, promised.vote) != (raft.term, Some(*to))
+        {
+            let term = raft.term;
+            let what = format!("member {member} votes for {to} in term {term}; on its disk is {promised:?}");
+            return Err(Violation::new("durability", what));
+        }
+    }
+    Ok(())
 }
