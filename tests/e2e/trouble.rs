@@ -1,7 +1,13 @@
 //! What goes wrong is said where people look, and mends itself when its cause is gone.
 
+use std::process::Command;
+use std::time::Instant;
+
+use serde_json::Value;
+
 use crate::SMALL;
-use crate::kubectl::{Namespace, condition, is_ready};
+use crate::kubectl::{Namespace, condition, is_ready, kubectl, leader};
+use crate::workload::under_load;
 
 #[test]
 fn a_spec_that_cannot_be_is_refused_with_what_to_write_instead() {
@@ -100,4 +106,47 @@ fn a_group_that_is_paused_is_left_alone() {
     assert!(!found, "nobody made it again");
     pause(false);
     namespace.wait("service/small", 30, |service| service["metadata"]["name"] == "small");
+}
+
+/// The cable of a machine, where the cluster is the one that `tests/e2e/cluster` brings up: its nodes are on this machine.
+fn pull_cable(node: &str, is_pulled: bool) -> bool {
+    let done = Command::new("ip").args(["link", "set", node, if is_pulled { "down" } else { "up" }]).status();
+    done.is_ok_and(|done| done.success())
+}
+
+#[test]
+fn a_machine_that_is_cut_off_is_missed_and_welcome_when_it_is_back() {
+    if !pull_cable("node-1", false) {
+        println!("left out: the nodes of this cluster are not on this machine");
+        return;
+    }
+    let namespace = Namespace::new("lost");
+    namespace.apply(SMALL);
+    namespace.wait_ready("small", 60);
+    let replicas = namespace.names("pods");
+    let node_of =
+        |pod: &str| namespace.get(&format!("pod/{pod}"))["spec"]["nodeName"].as_str().unwrap().to_owned();
+    let nodes: std::collections::BTreeSet<_> = replicas.iter().map(|pod| node_of(pod)).collect();
+    assert_eq!(nodes.len(), 3, "each replica has a machine of its own: {nodes:?}");
+    // The machine of a follower that does not run the workload, and so no operator that is needed to tell of it.
+    let lost = (|| {
+        let leads = leader(&namespace.get("partitiongroup/small"), 0)?;
+        replicas.iter().find(|pod| **pod != leads).map(|pod| node_of(pod))
+    })()
+    .unwrap();
+    kubectl(&["cordon", &lost]);
+    under_load(&namespace, "cutting a machine off", 60, || {
+        let started = Instant::now();
+        assert!(pull_cable(&lost, true));
+        namespace.wait("partitiongroup/small", 50, |group: &Value| {
+            let (status, _, message) = condition(group, "Degraded");
+            status == "True" && message.contains("does not answer")
+        });
+        println!("missed after {:.1} s", started.elapsed().as_secs_f64());
+        assert_eq!(condition(&namespace.get("partitiongroup/small"), "QuorumLost").0, "False");
+        assert!(pull_cable(&lost, false));
+        kubectl(&["uncordon", &lost]);
+    });
+    let back = namespace.wait_ready("small", 90);
+    println!("ready again after {:.1} s", back.as_secs_f64());
 }

@@ -1,0 +1,232 @@
+//! An API server with a store of its own, in a directory that goes with it, and the programs that talk to it.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use synod_tests::running::binary;
+use tempfile::TempDir;
+
+/// How long something may take on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who may do everything, and who may do what the chart lets the operator do.
+const TOKENS: &str = "admin,admin,1,system:masters
+operator,system:serviceaccount:synod-system:synod-operator,2,system:serviceaccounts
+";
+
+/// A process that is killed when nobody needs it any more.
+pub(crate) struct Process(Child);
+
+impl Process {
+    fn start(command: &mut Command, log: &Path) -> Self {
+        let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Not a word of good-bye: what is here has to bear that.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An API server that knows the kinds of Synod and the rights of the operator.
+pub(crate) struct ControlPlane {
+    _processes: Vec<Process>,
+    dir: TempDir,
+}
+
+fn program(name: &str) -> PathBuf {
+    let bin = std::env::var_os("CLUSTER_BIN")
+        .expect("CLUSTER_BIN names the programs of a cluster: tests/e2e/cluster/build");
+    Path::new(&bin).join(name)
+}
+
+fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let held: [TcpListener; COUNT] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
+}
+
+impl ControlPlane {
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let [store, peers, port] = free_ports();
+        let (store, peers) = (format!("http://127.0.0.1:{store}"), format!("http://127.0.0.1:{peers}"));
+        let mut etcd = Command::new(program("etcd"));
+        etcd.arg("--data-dir").arg(path("etcd")).args(["--unsafe-no-fsync", "--log-level=warn"]);
+        etcd.args(["--listen-client-urls", &store, "--advertise-client-urls", &store]);
+        etcd.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
+        etcd.args(["--initial-cluster", &format!("default={peers}")]);
+        std::fs::write(path("tokens.csv"), TOKENS).unwrap();
+        generate_key(&path("accounts.key"));
+        let mut server = Command::new(program("kube-apiserver"));
+        server.args(["--etcd-servers", &store, "--secure-port", &port.to_string()]);
+        server.args([
+            "--bind-address=127.0.0.1",
+            "--service-cluster-ip-range=10.96.0.0/16",
+            "--authorization-mode=RBAC",
+        ]);
+        server.arg("--cert-dir").arg(path("pki")).arg("--token-auth-file").arg(path("tokens.csv"));
+        server.arg("--service-account-key-file").arg(path("accounts.key"));
+        server.arg("--service-account-signing-key-file").arg(path("accounts.key"));
+        server.arg("--service-account-issuer=https://localhost");
+        let processes = vec![
+            Process::start(&mut etcd, &path("etcd.log")),
+            Process::start(&mut server, &path("kube-apiserver.log")),
+        ];
+        let plane = Self { _processes: processes, dir };
+        for user in ["admin", "operator"] {
+            std::fs::write(plane.kubeconfig(user), kubeconfig(user, port)).unwrap();
+        }
+        plane.eventually("the API server is ready", || {
+            plane.run(&["get", "--raw", "/readyz"], None).status.success()
+        });
+        plane.prepare();
+        plane
+    }
+
+    fn prepare(&self) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        self.eventually("the namespace is there", || {
+            self.run(&["get", "namespace", "default"], None).status.success()
+        });
+        self.kubectl(&["create", "namespace", "synod-system"]);
+        for directory in ["crds", "config/rbac"] {
+            let directory = root.join(directory);
+            self.kubectl(&["--namespace=synod-system", "apply", "-k", directory.to_str().unwrap()]);
+        }
+        self.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crds", "--all"]);
+        // What is established is served a moment later.
+        for kind in ["partitiongroups", "primitives"] {
+            self.eventually("the kinds are served", || self.run(&["get", kind], None).status.success());
+        }
+    }
+
+    fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.dir.path().join(format!("{user}.kubeconfig"))
+    }
+
+    /// Starts an operator that has the rights of one.
+    pub(crate) fn start_operator(&self, name: &str) -> Process {
+        let mut operator = Command::new(binary());
+        operator.args([
+            "operator",
+            "--name",
+            name,
+            "--namespace=synod-system",
+            "--image=localhost/synod:test",
+        ]);
+        operator.args(["--controller-listen=127.0.0.1:0", "--health-listen=127.0.0.1:0"]);
+        operator.env("KUBECONFIG", self.kubeconfig("operator"));
+        Process::start(&mut operator, &self.dir.path().join("operator.log"))
+    }
+
+    /// What the processes have logged last.
+    pub(crate) fn log(&self) -> String {
+        let last = |name: &str| {
+            let log = std::fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            format!("{name}:\n{}\n", lines[lines.len().saturating_sub(20)..].join("\n"))
+        };
+        ["etcd.log", "kube-apiserver.log", "operator.log"].map(last).concat()
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str], input: Option<&str>) -> Output {
+        let mut command = Command::new(program("kubectl"));
+        command.arg("--kubeconfig").arg(self.kubeconfig("admin")).args(arguments);
+        command.env("KUBECACHEDIR", self.dir.path().join("cache"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        child.stdin.take().unwrap().write_all(input.unwrap_or_default().as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// What kubectl prints, as the administrator.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
+        self.done(arguments, None)
+    }
+
+    pub(crate) fn apply(&self, manifest: &str) {
+        self.done(&["apply", "-f", "-"], Some(manifest));
+    }
+
+    fn done(&self, arguments: &[&str], input: Option<&str>) -> String {
+        let output = self.run(arguments, input);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "kubectl {arguments:?}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
+    }
+
+    /// An object, if it is there.
+    pub(crate) fn find(&self, what: &str) -> Option<Value> {
+        let output = self.run(&["get", what, "--output=json", "--show-managed-fields"], None);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// Waits until something is so.
+    pub(crate) fn eventually(&self, what: &str, is_so: impl Fn() -> bool) {
+        let started = Instant::now();
+        while !is_so() {
+            assert!(started.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}\n{}", self.log());
+            sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits until an object is as it should be.
+    pub(crate) fn wait(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
+        self.eventually(what, || self.find(what).is_some_and(|object| is_so(&object)));
+    }
+
+    /// How often the API server was asked to write objects of groups, by verb and kind; and how often it has forbidden
+    /// anything to anybody.
+    pub(crate) fn counts(&self) -> (BTreeMap<String, f64>, f64) {
+        let (mut writes, mut forbidden) = (BTreeMap::new(), 0.0);
+        for line in self.kubectl(&["get", "--raw", "/metrics"]).lines() {
+            if !line.starts_with("apiserver_request_total{") {
+                continue;
+            }
+            let label = |name: &str| line.split_once(&format!("{name}=\""))?.1.split('"').next();
+            let count: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+            if label("code") == Some("403") {
+                forbidden += count;
+            }
+            let (verb, resource) = (label("verb").unwrap_or_default(), label("resource").unwrap_or_default());
+            if ["APPLY", "PATCH", "POST", "PUT", "DELETE"].contains(&verb) && resource != "leases" {
+                *writes.entry(format!("{verb} {resource}")).or_insert(0.0) += count;
+            }
+        }
+        (writes, forbidden)
+    }
+}
+
+fn generate_key(path: &Path) {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"]).arg(path);
+    assert!(openssl.output().is_ok_and(|made| made.status.success()), "{openssl:?} makes no key");
+}
+
+fn kubeconfig(user: &str, port: u16) -> String {
+    format!(
+        r#"apiVersion: v1
+kind: Config
+clusters: [{{name: here, cluster: {{server: "https://127.0.0.1:{port}", insecure-skip-tls-verify: true}}}}]
+users: [{{name: {user}, user: {{token: {user}}}}}]
+contexts: [{{name: here, context: {{cluster: here, user: {user}, namespace: default}}}}]
+current-context: here
+"#
+    )
+}

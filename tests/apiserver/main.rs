@@ -1,0 +1,8 @@
+//! The kinds and the operator on a real API server, with nothing behind it: no controller makes pods, no node runs them. So
+//! whatever happens here is the operator's doing.
+//!
+//! It needs `etcd`, `kube-apiserver` and `kubectl` in `CLUSTER_BIN`, where `tests/e2e/cluster/build` puts them, and no root.
+
+mod control_plane;
+mod operator;
+mod rules;
