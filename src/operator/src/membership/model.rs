@@ -344,8 +344,9 @@ impl World {
     /// Everything is switched on and left alone.
     fn heal(&mut self) {
         for _ in 0..200 {
+            // All first: those that come before a majority is there have nobody to catch up with.
+            self.machines.values_mut().for_each(|machine| machine.is_up = true);
             for name in self.machines.keys().cloned().collect::<Vec<_>>() {
-                self.machines.get_mut(&name).unwrap().is_up = true;
                 self.catch_up(&name);
                 self.retire(&name);
             }

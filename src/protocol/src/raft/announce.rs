@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use synod_types::{LogIndex, Monotonic};
 
+use super::Raft;
+use crate::Protocol as _;
+
 /// How much later followers may learn that something is committed, if nothing else is to be told to them. Their watches
 /// and sequential reads see it that much later.
 const DELAY: Duration = Duration::from_millis(1);
@@ -41,5 +44,15 @@ impl Announcement {
     /// When to send an append for it.
     pub(super) const fn due(&self) -> Option<Monotonic> {
         self.due
+    }
+}
+
+impl Raft {
+    /// Tells the followers what is committed, if nothing else has.
+    pub(super) fn announce_if_due(&mut self) {
+        if self.announcement.due().is_some_and(|due| due <= self.now) {
+            self.announcement.told(self.commit());
+            self.node.raft.bcast_append();
+        }
     }
 }

@@ -25,6 +25,7 @@ mod lease_model;
 mod log;
 mod message;
 mod options;
+mod propose;
 mod ready;
 #[cfg(test)]
 mod tests;
@@ -199,14 +200,6 @@ impl Raft {
             self.reads_asked.push((round, context));
         }
         self.node.read_index(round.to_be_bytes().to_vec());
-    }
-
-    /// Tells the followers what is committed, if nothing else has.
-    fn announce_if_due(&mut self) {
-        if self.announcement.due().is_some_and(|due| due <= self.now) {
-            self.announcement.told(self.commit());
-            self.node.raft.bcast_append();
-        }
     }
 
     /// A majority has acknowledged a round that began when the log was committed up to `index`.
@@ -438,27 +431,5 @@ impl Protocol for Raft {
 
     fn is_settled_leader(&self) -> bool {
         self.is_leader() && self.node.raft.commit_to_current_term()
-    }
-}
-
-impl Raft {
-    fn propose_entry(&mut self, kind: EntryType, data: Bytes) -> Result<LogIndex, Refused> {
-        let mut entry = raft::eraftpb::Entry::default();
-        entry.set_entry_type(kind);
-        entry.data = data;
-        let mut message = raft::eraftpb::Message::default();
-        message.set_msg_type(MessageType::MsgPropose);
-        message.from = self.node.raft.id;
-        message.set_entries(vec![entry].into());
-        let proposed = self.node.step(message);
-        if proposed.is_ok() {
-            self.announcement.told(self.commit());
-        }
-        self.after_call();
-        match proposed {
-            Ok(()) => Ok(LogIndex(self.node.raft.raft_log.last_index())),
-            Err(raft::Error::ProposalDropped) => Err(Refused::Busy),
-            Err(error) => Err(Refused::Invalid(error.to_string())),
-        }
     }
 }
