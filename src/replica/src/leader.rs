@@ -89,7 +89,7 @@ impl Replica {
             let (announces, time) = (!leading.announced, self.log_time(leading));
             let ticks = leading.tick.is_none()
                 && synod_primitives::next_deadline(self.machine.store())?.is_some_and(|due| due <= time);
-            if !announces && !ticks && !self.proposals.has_queued() {
+            if !self.may_propose() || (!announces && !ticks && !self.proposals.has_queued()) {
                 return Ok(());
             }
             let batch_bytes_max = self.options.batch_bytes_max;
@@ -156,8 +156,10 @@ impl Replica {
         let active = self.clock.now();
         let expiry = leading.expiry.next().map(|due| due.saturating_sub(active));
         let timers = match leading.tick {
-            Some(_) => None,
-            None => synod_primitives::next_deadline(self.machine.store()).ok().flatten(),
+            None if self.may_propose() => {
+                synod_primitives::next_deadline(self.machine.store()).ok().flatten()
+            }
+            _ => None,
         };
         let time = self.log_time(leading);
         let timers = timers.map(|due| Duration::from_millis(due.get().saturating_sub(time.get())));

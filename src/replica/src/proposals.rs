@@ -41,6 +41,11 @@ impl Proposals {
         !self.queued.is_empty()
     }
 
+    /// Whether an entry is under way that is not applied yet.
+    pub(crate) fn has_proposed(&self) -> bool {
+        !self.proposed.is_empty()
+    }
+
     /// Queues a write.
     pub(crate) fn push(&mut self, proposal: Proposal, waiter: Waiter) {
         self.in_flight += 1;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_proto::session::v1::{Opened, reply};
 use synod_proto::types::v1::{Error as WireError, LeaderHint, Member};
-use synod_protocol::{EntryKind, Message, Output, Protocol, Refused, Role, SnapshotMetadata, Standing};
+use synod_protocol::{
+    EntryKind, Message, Output, Protocol, Refused, Role, SnapshotMetadata, Standing, Token,
+};
 use synod_storage::state::{Fault, StateHash, StateStore};
 use synod_types::{Error, ErrorCode, Index, LogIndex, MemberId, Monotonic, Term};
 
@@ -38,6 +40,8 @@ pub struct Replica {
     pub(crate) now: Monotonic,
     pub(crate) clock: ActiveClock,
     standing: Standing,
+    /// The last write that was handed out, until it is durable.
+    writing: Option<Token>,
     next_progress: Monotonic,
     received: Option<Received>,
     failed: bool,
@@ -103,6 +107,7 @@ impl Replica {
             now,
             clock,
             standing: Standing::default(),
+            writing: None,
             next_progress: now + options.progress_interval,
             received: None,
             failed: false,
@@ -121,7 +126,10 @@ impl Replica {
             Input::Tick => {}
             Input::Message(message) => self.step(message),
             Input::PeerLost(member) => self.protocol.suspect(self.now, member),
-            Input::Persisted(token) => self.protocol.persisted(self.now, token),
+            Input::Persisted(token) => {
+                self.writing = self.writing.filter(|last| *last > token);
+                self.protocol.persisted(self.now, token);
+            }
             Input::Request(client, request) => self.request(client, request),
             Input::Disconnected(client) => {
                 self.reads.forget(client);
@@ -207,6 +215,14 @@ impl Replica {
     /// The state machine, for looking at.
     pub const fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// Whether what is queued may become an entry now.
+    ///
+    /// While the disk has a write and nothing tells that the others are faster, it waits: the disk could not take it
+    /// sooner, and all that comes meanwhile shares one entry, one write and one message to each member.
+    pub(crate) fn may_propose(&self) -> bool {
+        self.writing.is_none() || !self.proposals.has_proposed()
     }
 
     fn advance_time(&mut self, now: Monotonic) {
@@ -296,7 +312,10 @@ impl Replica {
         if snapshot_wanted {
             self.snapshots.want();
         }
-        self.effects.extend(persist.map(Effect::Persist));
+        if let Some(persist) = persist {
+            self.writing = Some(persist.token);
+            self.effects.push(Effect::Persist(persist));
+        }
         if let Some(metadata) = restored {
             self.restore(metadata)?;
         }

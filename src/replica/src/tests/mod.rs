@@ -6,6 +6,7 @@ mod reads;
 mod sessions;
 mod snapshots;
 mod watches;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
