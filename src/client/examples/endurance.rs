@@ -8,6 +8,8 @@
 //! It ends with one line of JSON: how many writes were acknowledged and how many failed, how many of the acknowledged were
 //! lost or counted twice, and for how long no write of a writer was acknowledged at most.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt as _;
