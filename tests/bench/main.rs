@@ -59,6 +59,10 @@ struct Arguments {
     #[arg(long)]
     alone: bool,
 
+    /// Measure nothing, and draw the page of the results that are kept.
+    #[arg(long)]
+    page: bool,
+
     /// Keep no file of the results.
     #[arg(long)]
     no_file: bool,
@@ -108,6 +112,10 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the repository has a root")?;
     std::env::set_current_dir(root)?;
+    let dir = root.join("tests/bench/results");
+    if arguments.page {
+        return page::write(&dir);
+    }
     ensure!(arguments.synod.exists(), "there is no {}: cargo build --release", arguments.synod.display());
     let binaries = Binaries::new(&arguments.synod, &arguments.dir, !arguments.alone)?;
     if !binaries.has_etcd() {
@@ -139,7 +147,6 @@ fn main() -> anyhow::Result<()> {
     }
     print!("{}", summary::table(&results.probes, &results.measurements));
     if !arguments.no_file {
-        let dir = root.join("tests/bench/results");
         std::fs::create_dir_all(&dir)?;
         let file = dir.join(format!("{}-{}.json", results.date, results.commit));
         std::fs::write(&file, serde_json::to_string(&results)? + "\n")?;

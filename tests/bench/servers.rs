@@ -204,7 +204,8 @@ impl Servers {
             members,
             partitions: 1,
             slots: slot_count(1)?,
-            limits: Some((&Limits::default()).into()),
+            // Room for the sessions of the generator beside those that only stay open.
+            limits: Some((&Limits { sessions: 1_000_000, ..Limits::default() }).into()),
             born_ms: 1,
         };
         for admin in admins {

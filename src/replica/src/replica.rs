@@ -219,8 +219,8 @@ impl Replica {
 
     /// Whether what is queued may become an entry now.
     ///
-    /// While the disk has a write and nothing tells that the others are faster, it waits: the disk could not take it
-    /// sooner, and all that comes meanwhile shares one entry, one write and one message to each member.
+    /// An entry is applied here only once the disk here has it. So what comes while entries wait for the disk would be
+    /// answered no sooner by an entry of its own: it waits, and shares one entry, one write and one message to each member.
     pub(crate) fn may_propose(&self) -> bool {
         self.writing.is_none() || !self.proposals.has_proposed()
     }

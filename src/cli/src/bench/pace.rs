@@ -85,7 +85,9 @@ impl Arrivals {
         let mut released = 0_u64;
         while !self.is_over.load(Ordering::Relaxed) {
             let passed = self.begin.elapsed().as_nanos();
-            let due = u64::try_from(passed * u128::from(self.per_second) / 1_000_000_000).unwrap_or(u64::MAX);
+            // The first one begins with the clock, and not an interval later.
+            let begun = 1 + passed * u128::from(self.per_second) / 1_000_000_000;
+            let due = u64::try_from(begun).unwrap_or(u64::MAX);
             let more = due.saturating_sub(released).min(BURST);
             let has_room = self.due.available_permits() < Semaphore::MAX_PERMITS / 2;
             if more > 0 && has_room {
@@ -114,6 +116,14 @@ mod tests {
         assert_eq!(last - first, Duration::from_millis(21));
         assert!(first >= begin);
         assert!(begin.elapsed() >= Duration::from_millis(21), "nothing begins early");
+        pace.end();
+    }
+
+    #[tokio::test]
+    async fn an_operation_is_let_go_when_it_begins_to_count() {
+        let pace = Pace::begin(Some(1)).unwrap();
+        let first = pace.next().await;
+        assert!(first.elapsed() < Duration::from_millis(900), "an interval late: {:?}", first.elapsed());
         pace.end();
     }
 }
