@@ -168,7 +168,7 @@ impl Replica {
 }
 
 /// The voter that has caught up furthest.
-fn heir(status: &Status, own: MemberId) -> Option<MemberId> {
+pub(crate) fn heir(status: &Status, own: MemberId) -> Option<MemberId> {
     let voters = &status.membership.voters;
     let candidates = status
         .progress

@@ -40,6 +40,8 @@ pub struct Options {
     pub progress_interval: Duration,
     /// How long a transfer of leadership may take before the operator is told that it failed.
     pub transfer_timeout: Duration,
+    /// How long the disk of a leader may hold up what the others have committed before it hands leadership over.
+    pub disk_patience: Duration,
 }
 
 impl Default for Options {
@@ -54,6 +56,7 @@ impl Default for Options {
             log_tail_bytes: 4 << 20,
             progress_interval: Duration::from_secs(5),
             transfer_timeout: Duration::from_secs(3),
+            disk_patience: Duration::from_millis(500),
         }
     }
 }

@@ -49,7 +49,8 @@ impl Replica {
             self.begin_to_lead(standing.term)?;
         }
         self.expire_sessions();
-        self.propose()
+        self.propose();
+        Ok(())
     }
 
     /// Every session gets its full timeout from now on: the last leader may have answered a keep-alive just before.
@@ -83,14 +84,13 @@ impl Replica {
     }
 
     /// Proposes what is queued; if nothing is, an empty batch when a timer is due or leadership is to be announced.
-    fn propose(&mut self) -> Result<(), Fault> {
+    fn propose(&mut self) {
         loop {
-            let Some(leading) = &self.leading else { return Ok(()) };
+            let Some(leading) = &self.leading else { return };
             let (announces, time) = (!leading.announced, self.log_time(leading));
-            let ticks = leading.tick.is_none()
-                && synod_primitives::next_deadline(self.machine.store())?.is_some_and(|due| due <= time);
+            let ticks = leading.tick.is_none() && self.machine.next_deadline().is_some_and(|due| due <= time);
             if !self.may_propose() || (!announces && !ticks && !self.proposals.has_queued()) {
-                return Ok(());
+                return;
             }
             let batch_bytes_max = self.options.batch_bytes_max;
             let (batch, waiters) = self.proposals.next_batch(time, announces, batch_bytes_max);
@@ -104,7 +104,7 @@ impl Replica {
                 }
                 Err(refused) => {
                     self.refuse_writes(&waiters, &refused);
-                    return Ok(());
+                    return;
                 }
             }
         }
@@ -156,9 +156,7 @@ impl Replica {
         let active = self.clock.now();
         let expiry = leading.expiry.next().map(|due| due.saturating_sub(active));
         let timers = match leading.tick {
-            None if self.may_propose() => {
-                synod_primitives::next_deadline(self.machine.store()).ok().flatten()
-            }
+            None if self.may_propose() => self.machine.next_deadline(),
             _ => None,
         };
         let time = self.log_time(leading);

@@ -35,6 +35,7 @@ mod reads;
 mod recovery;
 mod replica;
 mod requests;
+mod slow_disk;
 mod snapshots;
 mod watches;
 pub mod wire;

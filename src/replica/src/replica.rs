@@ -5,9 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_proto::session::v1::{Opened, reply};
 use synod_proto::types::v1::{Error as WireError, LeaderHint, Member};
-use synod_protocol::{
-    EntryKind, Message, Output, Protocol, Refused, Role, SnapshotMetadata, Standing, Token,
-};
+use synod_protocol::{EntryKind, Message, Output, Protocol, Refused, Role, SnapshotMetadata, Standing};
 use synod_storage::state::{Fault, StateHash, StateStore};
 use synod_types::{Error, ErrorCode, Index, LogIndex, MemberId, Monotonic, Term};
 
@@ -18,6 +16,7 @@ use crate::leader::Leading;
 use crate::machine::{History, Machine};
 use crate::proposals::{Proposals, Waiter};
 use crate::reads::Reads;
+use crate::slow_disk::Writing;
 use crate::snapshots::Snapshots;
 use crate::watches::{Delivery, Watches};
 
@@ -40,8 +39,10 @@ pub struct Replica {
     pub(crate) now: Monotonic,
     pub(crate) clock: ActiveClock,
     standing: Standing,
-    /// The last write that was handed out, until it is durable.
-    writing: Option<Token>,
+    /// What was handed out to be written and is not durable yet.
+    pub(crate) writing: Option<Writing>,
+    /// Not before this it leaves the lead to others on its own account.
+    pub(crate) stays_until: Monotonic,
     next_progress: Monotonic,
     received: Option<Received>,
     failed: bool,
@@ -108,6 +109,7 @@ impl Replica {
             clock,
             standing: Standing::default(),
             writing: None,
+            stays_until: now,
             next_progress: now + options.progress_interval,
             received: None,
             failed: false,
@@ -127,7 +129,7 @@ impl Replica {
             Input::Message(message) => self.step(message),
             Input::PeerLost(member) => self.protocol.suspect(self.now, member),
             Input::Persisted(token) => {
-                self.writing = self.writing.filter(|last| *last > token);
+                self.writing = self.writing.and_then(|writing| writing.done(token, self.now));
                 self.protocol.persisted(self.now, token);
             }
             Input::Request(client, request) => self.request(client, request),
@@ -240,6 +242,7 @@ impl Replica {
         if self.protocol.deadline() <= self.now {
             self.protocol.tick(self.now);
         }
+        self.leave_to_the_faster();
         loop {
             self.note_standing();
             self.lead()?;
@@ -313,7 +316,7 @@ impl Replica {
             self.snapshots.want();
         }
         if let Some(persist) = persist {
-            self.writing = Some(persist.token);
+            self.writing = Some(Writing::begin(self.writing, persist.token, self.now));
             self.effects.push(Effect::Persist(persist));
         }
         if let Some(metadata) = restored {

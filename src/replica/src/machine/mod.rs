@@ -29,7 +29,7 @@ use synod_primitives::{Change, Environment};
 use synod_proto::log::v1 as wire;
 use synod_protocol::{Entry, Membership};
 use synod_storage::state::{Fault, StateHash, StateStore};
-use synod_types::{Error, Index, LogIndex, SessionId, Term};
+use synod_types::{Error, Index, LogIndex, LogTime, SessionId, Term};
 
 /// What came of one proposal of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +78,8 @@ pub struct Machine {
     members: Members,
     history: History,
     sessions_open: u64,
+    /// When the first timer fires. It is asked for far more often than it changes.
+    next_deadline: Option<LogTime>,
     changes: Vec<Change>,
 }
 
@@ -95,7 +97,8 @@ impl Machine {
             return Err(Fault(format!("the history ends at {}, the state at {position}", history.last())));
         }
         let sessions_open = sessions::count(&*store)?;
-        Ok(Self { store, frame, members, history, sessions_open, changes: Vec::new() })
+        let next_deadline = synod_primitives::next_deadline(&*store)?;
+        Ok(Self { store, frame, members, history, sessions_open, next_deadline, changes: Vec::new() })
     }
 
     /// What the partition is configured to.
@@ -137,6 +140,11 @@ impl Machine {
     /// How many sessions are open.
     pub const fn sessions_open(&self) -> u64 {
         self.sessions_open
+    }
+
+    /// When the first timer fires, if there is one.
+    pub const fn next_deadline(&self) -> Option<LogTime> {
+        self.next_deadline
     }
 
     /// The state.
@@ -189,6 +197,7 @@ impl Machine {
         applied.log_index = log_index;
         applied.term = term;
         applied.save(&mut *self.store)?;
+        self.next_deadline = synod_primitives::next_deadline(&*self.store)?;
         self.store.commit()
     }
 

@@ -9,6 +9,8 @@ use crate::wire::{message_from_wire, message_to_wire};
 const PRE_VOTE: u32 = 17;
 const VOTE: u32 = 5;
 const HEARTBEAT: u32 = 8;
+const APPEND: u32 = 3;
+const TAKE_OVER: u32 = 14;
 
 /// What is sent back for a request for votes.
 const fn answer_to(kind: u32) -> u32 {
@@ -86,4 +88,46 @@ fn a_write_that_came_while_leadership_was_won_and_lost_is_answered() {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!(ErrorCode::from_number(errors[0].code), ErrorCode::NotLeader);
     assert!(!errors[0].may_have_happened);
+}
+
+/// Lets the disk hold up a leader for a while; these others have what it appended. Whom it
+/// tells to take over, and after how long.
+fn told_to_take_over(faster: &[u64]) -> Option<(MemberId, Duration)> {
+    let mut replica = one_of_three();
+    let term = until_it_asks(&mut replica, PRE_VOTE);
+    replica.handle(replica.now, message(2, answer_to(PRE_VOTE), term));
+    let term = until_it_asks(&mut replica, VOTE);
+    replica.handle(replica.now, message(2, answer_to(VOTE), term));
+    let began = replica.now;
+    while replica.now.since(began) < ms(900) {
+        for effect in replica.flush(replica.deadline()) {
+            let Effect::Send(to, message) = effect else { continue };
+            if term_of(message.clone(), TAKE_OVER).is_some() {
+                return Some((to, replica.now.since(began)));
+            }
+            let Some(peer::message::Body::Raft(sent)) = message_to_wire(message).body else { continue };
+            if [APPEND, HEARTBEAT].contains(&sent.kind) {
+                let has = if faster.contains(&to.get()) { sent.index + sent.entries.len() as u64 } else { 0 };
+                let kind = answer_to(sent.kind);
+                let answer =
+                    peer::Raft { kind, term, index: has, context: sent.context, ..peer::Raft::default() };
+                let body = Some(peer::message::Body::Raft(answer));
+                let wire =
+                    peer::Message { from: to.get(), to: MEMBER.get(), body, ..peer::Message::default() };
+                replica.handle(replica.now, Input::Message(message_from_wire(wire).unwrap()));
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn a_leader_whose_disk_holds_up_what_the_others_have_hands_over() {
+    let (_, after) = told_to_take_over(&[2, 3]).expect("it hands over");
+    assert!(after >= Options::default().disk_patience, "after {after:?}");
+}
+
+#[test]
+fn a_leader_stays_when_its_disk_holds_up_nobody() {
+    assert_eq!(told_to_take_over(&[2]), None);
 }
