@@ -1,6 +1,6 @@
 # Short names for what is typed often. `make help` lists them.
 
-.PHONY: help build test lint doc generate dev image e2e nemesis failover sim soak fuzz mutants bench ci
+.PHONY: help build test lint doc generate dev image e2e scale nemesis failover sim soak fuzz mutants bench ci
 
 help: ## List the targets.
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 12
@@ -30,6 +30,11 @@ image: ## Build the image, without a container engine.
 
 e2e: ## Test on Kubernetes: on the cluster of KUBECONFIG, or on one that is brought up here (root, Go).
 	tests/e2e/run
+
+scale: ## Measure the operator with many groups, which needs Go: make scale COUNT=1000
+	CLUSTER=$${CLUSTER:-$(CURDIR)/target/cluster} tests/e2e/cluster/install
+	CLUSTER_BIN=$${CLUSTER_BIN:-$${CLUSTER:-$(CURDIR)/target/cluster}/bin} SYNOD_SCALE_GROUPS=$(or $(COUNT),1000) \
+		cargo test --release --package synod-tests --features cluster --test apiserver many_groups -- --nocapture
 
 nemesis: ## Pause real processes and cut their network for long: make nemesis SECONDS=600
 	SYNOD_PROCESSES_SECONDS=$(or $(SECONDS),600) cargo test --package synod-tests --test processes -- --nocapture

@@ -31,6 +31,15 @@ impl Process {
     }
 }
 
+impl Process {
+    /// The most memory that it has had at any time.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // Not a word of good-bye: what is here has to bear that.
@@ -58,6 +67,8 @@ fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
 
 impl ControlPlane {
     pub(crate) fn start() -> Self {
+        // It may have to be built, which nobody is to wait for later.
+        binary();
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         let [store, peers, port] = free_ports();
@@ -112,7 +123,7 @@ impl ControlPlane {
         }
     }
 
-    fn kubeconfig(&self, user: &str) -> PathBuf {
+    pub(crate) fn kubeconfig(&self, user: &str) -> PathBuf {
         self.dir.path().join(format!("{user}.kubeconfig"))
     }
 

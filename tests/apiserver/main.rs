@@ -1,8 +1,10 @@
 //! The kinds and the operator on a real API server, with nothing behind it: no controller makes pods, no node runs them. So
-//! whatever happens here is the operator's doing.
+//! whatever happens here is the operator's doing, or that of a simulation of the rest of a cluster.
 //!
 //! It needs `etcd`, `kube-apiserver` and `kubectl` in `CLUSTER_BIN`, where `tests/e2e/cluster/build` puts them, and no root.
 
 mod control_plane;
 mod operator;
 mod rules;
+mod scale;
+mod simulation;

@@ -1,0 +1,324 @@
+//! Members of groups, as far as the operator asks them: they are prepared, founded, added and taken out, and whoever is
+//! asked to create a primitive says that it is there. They replicate nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures::{Stream, StreamExt as _};
+use prost::Message as _;
+use synod_proto::admin::v1::admin_server::{Admin, AdminServer};
+use synod_proto::admin::v1::{
+    AddLearnerRequest, AddLearnerResponse, BootstrapRequest, BootstrapResponse, DiscardRequest,
+    DiscardResponse, MemberStatus, Phase, PrepareRequest, PrepareResponse, PromoteRequest, PromoteResponse,
+    RemoveRequest, RemoveResponse, Replica, Role, SnapshotRequest, SnapshotResponse, StatusRequest,
+    StatusResponse, TransferLeadershipRequest, TransferLeadershipResponse,
+};
+use synod_proto::primitive::v1::command::Operation;
+use synod_proto::primitive::v1::{Command, CreateResponse, DeleteResponse};
+use synod_proto::session::v1::session_server::{Session, SessionServer};
+use synod_proto::session::v1::{
+    ClientFrame, CloseRequest, CloseResponse, KeepAliveRequest, KeepAliveResponse, OpenRequest, OpenResponse,
+    Reply, ServerFrame, reply, request,
+};
+use synod_proto::types::v1::{Member, MemberRole};
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Where members serve clients and operators.
+const CLIENT_PORT: u16 = 5678;
+
+/// The first address of a pod.
+const ADDRESSES: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
+
+/// A partition: its group ("namespace/name") and its number.
+type Partition = (String, u32);
+
+/// All members there are.
+#[derive(Default)]
+pub(crate) struct Members(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// The node behind each address, while its pod runs.
+    nodes: HashMap<Ipv4Addr, String>,
+    /// The other way round.
+    addresses: HashMap<String, Ipv4Addr>,
+    started: u32,
+    /// What is on the volume of each node.
+    volumes: HashMap<String, Volume>,
+    partitions: HashMap<Partition, Membership>,
+    last_id: u64,
+    asked: BTreeSet<String>,
+    created: BTreeMap<String, u64>,
+}
+
+#[derive(Clone)]
+struct Volume {
+    id: u64,
+    partition: Partition,
+}
+
+#[derive(Default)]
+struct Membership {
+    members: Vec<Member>,
+    leader: u64,
+    term: u64,
+}
+
+impl Members {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// A node starts; it gets an address that nobody has had before.
+    pub(crate) fn start(&self, node: &str) -> Ipv4Addr {
+        let mut state = self.state();
+        state.started += 1;
+        let address = Ipv4Addr::from(u32::from(ADDRESSES) + state.started);
+        state.stop(node);
+        state.nodes.insert(address, node.to_owned());
+        state.addresses.insert(node.to_owned(), address);
+        address
+    }
+
+    /// A node ends. What is on its volume stays.
+    pub(crate) fn stop(&self, node: &str) {
+        self.state().stop(node);
+    }
+
+    /// The nodes that were asked how things are since this was called last.
+    pub(crate) fn take_asked(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.state().asked)
+    }
+
+    /// How often each primitive ("namespace/group name") was created since this was called last.
+    pub(crate) fn take_created(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.state().created)
+    }
+}
+
+impl State {
+    fn stop(&mut self, node: &str) {
+        let Some(address) = self.addresses.remove(node) else { return };
+        self.nodes.remove(&address);
+        let Some(Volume { id, partition }) = self.volumes.get(node) else { return };
+        let Some(membership) = self.partitions.get_mut(partition) else { return };
+        if membership.leader == *id {
+            let voters = membership.members.iter().filter(|it| it.role() == MemberRole::Voter);
+            let heir = voters.filter(|it| self.addresses.contains_key(&it.node)).map(|it| it.id).min();
+            membership.take_over(heir.unwrap_or_default());
+        }
+    }
+
+    /// Which node a request was sent to.
+    fn callee<T>(&self, request: &Request<T>) -> Result<String, Status> {
+        let Some(IpAddr::V4(address)) = request.local_addr().map(|address| address.ip()) else {
+            return Err(Status::internal("not an address of a pod"));
+        };
+        self.nodes.get(&address).cloned().ok_or_else(|| Status::unavailable("nobody is there"))
+    }
+
+    fn membership(&mut self, group: String, partition: u32) -> Result<&mut Membership, Status> {
+        let membership = self.partitions.get_mut(&(group, partition));
+        membership.ok_or_else(|| Status::not_found("the partition has not begun"))
+    }
+
+    /// Here is no DNS, so clients are told addresses.
+    fn at_its_address(&self, member: &Member) -> Member {
+        let address = self.addresses.get(&member.node).copied().unwrap_or(Ipv4Addr::UNSPECIFIED);
+        Member { client_address: format!("{address}:{CLIENT_PORT}"), ..member.clone() }
+    }
+
+    fn describe(&self, volume: &Volume) -> Replica {
+        let (group, partition) = volume.partition.clone();
+        let blank = Replica { group, partition, member_id: volume.id, ..Replica::default() };
+        let membership = self.partitions.get(&volume.partition);
+        let Some(membership) = membership.filter(|it| it.members.iter().any(|it| it.id == volume.id)) else {
+            return Replica { phase: Phase::Waiting as i32, ..blank };
+        };
+        let leads = membership.leader == volume.id;
+        let members = membership.members.iter().map(|member| MemberStatus {
+            member: Some(self.at_its_address(member)),
+            matched_log_index: 1,
+            active: leads,
+        });
+        Replica {
+            phase: Phase::Running as i32,
+            role: if leads { Role::Leader } else { Role::Follower } as i32,
+            term: membership.term,
+            leader: membership.leader,
+            commit_log_index: 1,
+            applied_log_index: 1,
+            members: members.collect(),
+            ..blank
+        }
+    }
+}
+
+impl Membership {
+    fn take_over(&mut self, id: u64) {
+        self.leader = id;
+        self.term += 1;
+    }
+}
+
+/// Serves all members.
+pub(super) async fn serve(members: Arc<Members>) {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, CLIENT_PORT))).await;
+    let listener = listener.unwrap_or_else(|error| panic!("port {CLIENT_PORT}, which pods have: {error}"));
+    let server = Server::builder()
+        .add_service(AdminServer::new(Service(members.clone())))
+        .add_service(SessionServer::new(Service(members)))
+        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
+    tokio::spawn(server);
+}
+
+struct Service(Arc<Members>);
+
+#[tonic::async_trait]
+impl Admin for Service {
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let mut state = self.0.state();
+        let node = state.callee(&request)?;
+        state.asked.insert(node.clone());
+        let replicas = state.volumes.get(&node).map(|volume| state.describe(volume)).into_iter().collect();
+        Ok(Response::new(StatusResponse { node, version: "simulated".to_owned(), replicas }))
+    }
+
+    async fn prepare(&self, request: Request<PrepareRequest>) -> Result<Response<PrepareResponse>, Status> {
+        let mut state = self.0.state();
+        let node = state.callee(&request)?;
+        let PrepareRequest { group, partition } = request.into_inner();
+        if !state.volumes.contains_key(&node) {
+            state.last_id += 1;
+            let volume = Volume { id: state.last_id, partition: (group, partition) };
+            state.volumes.insert(node.clone(), volume);
+        }
+        Ok(Response::new(PrepareResponse { member_id: state.volumes[&node].id, holds_data: false }))
+    }
+
+    async fn bootstrap(
+        &self,
+        request: Request<BootstrapRequest>,
+    ) -> Result<Response<BootstrapResponse>, Status> {
+        let mut state = self.0.state();
+        state.callee(&request)?;
+        let BootstrapRequest { group, partition, mut members, .. } = request.into_inner();
+        for member in &mut members {
+            member.role = MemberRole::Voter as i32;
+        }
+        let leader = members.iter().map(|member| member.id).min().unwrap_or_default();
+        let founded = Membership { members, leader, term: 1 };
+        state.partitions.entry((group, partition)).or_insert(founded);
+        Ok(Response::new(BootstrapResponse {}))
+    }
+
+    async fn add_learner(
+        &self,
+        request: Request<AddLearnerRequest>,
+    ) -> Result<Response<AddLearnerResponse>, Status> {
+        let mut state = self.0.state();
+        let AddLearnerRequest { group, partition, member } = request.into_inner();
+        let mut learner = member.unwrap_or_default();
+        learner.role = MemberRole::Learner as i32;
+        let membership = state.membership(group, partition)?;
+        membership.members.retain(|member| member.id != learner.id);
+        membership.members.push(learner);
+        Ok(Response::new(AddLearnerResponse {}))
+    }
+
+    async fn promote(&self, request: Request<PromoteRequest>) -> Result<Response<PromoteResponse>, Status> {
+        let PromoteRequest { group, partition, member_id } = request.into_inner();
+        let mut state = self.0.state();
+        for member in &mut state.membership(group, partition)?.members {
+            if member.id == member_id {
+                member.role = MemberRole::Voter as i32;
+            }
+        }
+        Ok(Response::new(PromoteResponse {}))
+    }
+
+    async fn remove(&self, request: Request<RemoveRequest>) -> Result<Response<RemoveResponse>, Status> {
+        let RemoveRequest { group, partition, member_id } = request.into_inner();
+        self.0.state().membership(group, partition)?.members.retain(|member| member.id != member_id);
+        Ok(Response::new(RemoveResponse {}))
+    }
+
+    async fn discard(&self, request: Request<DiscardRequest>) -> Result<Response<DiscardResponse>, Status> {
+        let mut state = self.0.state();
+        let node = state.callee(&request)?;
+        state.volumes.remove(&node);
+        Ok(Response::new(DiscardResponse {}))
+    }
+
+    async fn transfer_leadership(
+        &self,
+        request: Request<TransferLeadershipRequest>,
+    ) -> Result<Response<TransferLeadershipResponse>, Status> {
+        let TransferLeadershipRequest { group, partition, member_id } = request.into_inner();
+        self.0.state().membership(group, partition)?.take_over(member_id);
+        Ok(Response::new(TransferLeadershipResponse { member_id }))
+    }
+
+    async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<SnapshotResponse>, Status> {
+        Err(Status::unimplemented("nobody asks a simulated member for this"))
+    }
+}
+
+type Replies = Pin<Box<dyn Stream<Item = Result<ServerFrame, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Session for Service {
+    type StreamStream = Replies;
+
+    async fn stream(&self, request: Request<Streaming<ClientFrame>>) -> Result<Response<Replies>, Status> {
+        self.0.state().callee(&request)?;
+        let members = self.0.clone();
+        let mut group = String::new();
+        let replies = request.into_inner().map(move |frame| {
+            let ClientFrame { hello, requests } = frame?;
+            if let Some(hello) = hello {
+                group = hello.group;
+            }
+            let answer = |request: synod_proto::session::v1::Request| Reply {
+                tag: request.tag,
+                body: request.body.and_then(|body| members.answer(&group, body)),
+                ..Reply::default()
+            };
+            Ok(ServerFrame { replies: requests.into_iter().map(answer).collect(), ..ServerFrame::default() })
+        });
+        Ok(Response::new(Box::pin(replies)))
+    }
+
+    async fn open(&self, _: Request<OpenRequest>) -> Result<Response<OpenResponse>, Status> {
+        Err(Status::unimplemented("nobody asks a simulated member for this"))
+    }
+
+    async fn keep_alive(&self, _: Request<KeepAliveRequest>) -> Result<Response<KeepAliveResponse>, Status> {
+        Err(Status::unimplemented("nobody asks a simulated member for this"))
+    }
+
+    async fn close(&self, _: Request<CloseRequest>) -> Result<Response<CloseResponse>, Status> {
+        Err(Status::unimplemented("nobody asks a simulated member for this"))
+    }
+}
+
+impl Members {
+    /// The answer to a write. What creates a primitive is counted.
+    fn answer(&self, group: &str, body: request::Body) -> Option<reply::Body> {
+        let request::Body::Propose(propose) = body else { return None };
+        let result = match Command::decode(propose.command).ok()?.operation? {
+            Operation::Create(create) => {
+                *self.state().created.entry(format!("{group} {}", create.name)).or_default() += 1;
+                CreateResponse::default().encode_to_vec()
+            }
+            Operation::Delete(_) => DeleteResponse::default().encode_to_vec(),
+            _ => return None,
+        };
+        Some(reply::Body::Result(result.into()))
+    }
+}
