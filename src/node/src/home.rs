@@ -10,6 +10,8 @@
 //!
 //! Everything here is synchronous and goes through a [`Disk`], so the simulator uses it as it is.
 
+mod recovery;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -127,16 +129,8 @@ impl Home {
         partition: u32,
         random: &mut dyn Random,
     ) -> Result<Identity, HomeError> {
-        let member = loop {
-            let drawn = random.next_u64();
-            // An id has to survive JSON numbers, and 0 means nobody.
-            let id = drawn >> 11;
-            if id != 0 {
-                break MemberId(id);
-            }
-        };
-        let identity =
-            Identity { group: group.to_owned(), partition: partition.into(), member, stage: Stage::Waiting };
+        let (member, stage) = (draw(random), Stage::Waiting);
+        let identity = Identity { group: group.to_owned(), partition: partition.into(), member, stage };
         self.disk.create_dir_all(&self.dir)?;
         identity.write(&*self.disk, &self.dir)?;
         Ok(identity)
@@ -240,12 +234,7 @@ impl Home {
         };
         let (store, history) = load(&reader)?;
         let (machine, snapshot_bytes) = (Machine::load(Box::new(store), history)?, reader.file().bytes);
-        let applied = machine.applied();
-        let snapshot = SnapshotMetadata {
-            index: applied.log_index,
-            term: applied.term,
-            membership: machine.members().membership().clone(),
-        };
+        let snapshot = metadata_of(&machine);
         let found = Found {
             snapshot: Some(snapshot.clone()),
             hard_state: Some(hard_state(recovered.hard_state)),
@@ -322,6 +311,24 @@ impl Home {
     fn snapshot_dir(&self) -> PathBuf {
         self.dir.join("snapshots")
     }
+}
+
+/// A member id that nobody has ever had.
+fn draw(random: &mut dyn Random) -> MemberId {
+    loop {
+        // An id has to survive JSON numbers, and 0 means nobody.
+        let id = random.next_u64() >> 11;
+        if id != 0 {
+            return MemberId(id);
+        }
+    }
+}
+
+/// What a snapshot of a state says of itself.
+fn metadata_of(machine: &Machine) -> SnapshotMetadata {
+    let applied = machine.applied();
+    let membership = machine.members().membership().clone();
+    SnapshotMetadata { index: applied.log_index, term: applied.term, membership }
 }
 
 fn check_content(machine: &Machine, offered: &SnapshotMetadata, of: (&str, u32)) -> Result<(), Error> {

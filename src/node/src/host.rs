@@ -3,6 +3,8 @@
 //! A replica is **waiting** until it is bootstrapped or gets a snapshot: it never forms or joins a group by itself. It
 //! then **runs**. One whose data is damaged has **failed**: it takes no part until an operator replaces it.
 
+mod recovery;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -159,8 +161,9 @@ impl Host {
                 return slot.set(SlotStage::Waiting(identity));
             }
             Ok(Some(identity)) => {
-                let member = identity.member;
-                self.start(slot, &identity).map_err(|error| (Some(member), error))
+                let settled = slot.home().settle(&identity, &mut SystemRandom).map_err(Error::from);
+                let started = settled.and_then(|identity| self.start(slot, &identity));
+                started.map_err(|error| (Some(identity.member), error))
             }
             Err(error) => Err((None, error.into())),
         };

@@ -239,6 +239,8 @@ pub struct Status {
     pub first_index: LogIndex,
     /// The last entry, durable or not.
     pub last_index: LogIndex,
+    /// The term of that entry: of two logs, the one whose last term is greater, or else the longer one, has more.
+    pub last_term: Term,
     /// How far the log is committed.
     pub commit: LogIndex,
     /// Who takes part.

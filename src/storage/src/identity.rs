@@ -22,6 +22,9 @@ pub enum Stage {
     Waiting = 1,
     /// It has a log, and may have voted and acknowledged.
     HoldsData = 2,
+    /// It goes on alone: its newest snapshot is all that it has, and what is in the log belongs to the member that it
+    /// was.
+    GoesOnAlone = 3,
 }
 
 /// Who a replica is.
@@ -130,6 +133,7 @@ impl Identity {
         let stage = match fields.array::<4>().ok_or_else(short)? {
             [1, 0, 0, 0] => Stage::Waiting,
             [2, 0, 0, 0] => Stage::HoldsData,
+            [3, 0, 0, 0] => Stage::GoesOnAlone,
             stage => return Err(newer(format!("a stage {stage:?}"))),
         };
         let group_bytes = fields.u32().ok_or_else(short)?;

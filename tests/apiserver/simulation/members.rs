@@ -12,8 +12,8 @@ use synod_proto::admin::v1::admin_server::{Admin, AdminServer};
 use synod_proto::admin::v1::{
     AddLearnerRequest, AddLearnerResponse, BootstrapRequest, BootstrapResponse, DiscardRequest,
     DiscardResponse, MemberStatus, Phase, PrepareRequest, PrepareResponse, PromoteRequest, PromoteResponse,
-    RemoveRequest, RemoveResponse, Replica, Role, SnapshotRequest, SnapshotResponse, StatusRequest,
-    StatusResponse, TransferLeadershipRequest, TransferLeadershipResponse,
+    RecoverRequest, RecoverResponse, RemoveRequest, RemoveResponse, Replica, Role, SnapshotRequest,
+    SnapshotResponse, StatusRequest, StatusResponse, TransferLeadershipRequest, TransferLeadershipResponse,
 };
 use synod_proto::primitive::v1::command::Operation;
 use synod_proto::primitive::v1::{Command, CreateResponse, DeleteResponse};
@@ -253,6 +253,10 @@ impl Admin for Service {
         let node = state.callee(&request)?;
         state.volumes.remove(&node);
         Ok(Response::new(DiscardResponse {}))
+    }
+
+    async fn recover(&self, _: Request<RecoverRequest>) -> Result<Response<RecoverResponse>, Status> {
+        Err(Status::unimplemented("simulated members lose nothing"))
     }
 
     async fn transfer_leadership(

@@ -8,8 +8,8 @@ use synod_proto::admin::v1::admin_server::Admin;
 use synod_proto::admin::v1::{
     AddLearnerRequest, AddLearnerResponse, BootstrapRequest, BootstrapResponse, DiscardRequest,
     DiscardResponse, MemberStatus, Phase, PrepareRequest, PrepareResponse, PromoteRequest, PromoteResponse,
-    RemoveRequest, RemoveResponse, Replica, Role, SnapshotRequest, SnapshotResponse, StatusRequest,
-    StatusResponse, TransferLeadershipRequest, TransferLeadershipResponse,
+    RecoverRequest, RecoverResponse, RemoveRequest, RemoveResponse, Replica, Role, SnapshotRequest,
+    SnapshotResponse, StatusRequest, StatusResponse, TransferLeadershipRequest, TransferLeadershipResponse,
 };
 use synod_proto::types::v1::{Limits as WireLimits, MemberRole};
 use synod_protocol as protocol;
@@ -94,6 +94,13 @@ impl Admin for AdminService {
         let host = self.host.clone();
         blocking(move || host.discard(&group, partition, MemberId(member_id))).await?;
         Ok(Response::new(DiscardResponse {}))
+    }
+
+    async fn recover(&self, request: Request<RecoverRequest>) -> Result<Response<RecoverResponse>, Status> {
+        let RecoverRequest { group, partition, member_id } = request.into_inner();
+        let host = self.host.clone();
+        let member = blocking(move || host.recover(&group, partition, MemberId(member_id))).await?;
+        Ok(Response::new(RecoverResponse { member_id: member.get() }))
     }
 
     async fn transfer_leadership(
@@ -200,7 +207,7 @@ fn failed(slot: &Slot, blank: Replica, member: Option<MemberId>, error: &Error) 
 }
 
 fn running_replica(blank: Replica, status: &ReplicaStatus) -> Replica {
-    let protocol::Status { standing, first_index, last_index, commit, membership, progress } =
+    let protocol::Status { standing, first_index, last_index, last_term, commit, membership, progress } =
         &status.protocol;
     let members = status.members.iter().map(|member| {
         let id = MemberId(member.id);
@@ -232,6 +239,7 @@ fn running_replica(blank: Replica, status: &ReplicaStatus) -> Replica {
         sessions: status.sessions,
         keys: status.keys,
         watches: status.watches,
+        last_log_term: last_term.get(),
         ..blank
     }
 }

@@ -6,6 +6,7 @@ mod http;
 mod lock;
 mod peers;
 mod ports;
+mod recovery;
 mod replication;
 mod services;
 mod sessions;

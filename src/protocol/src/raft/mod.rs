@@ -415,6 +415,7 @@ impl Protocol for Raft {
             standing: self.standing(),
             first_index: self.node.store().first(),
             last_index: LogIndex(raft.raft_log.last_index()),
+            last_term: Term(raft.raft_log.last_term()),
             commit: self.commit(),
             membership: self.membership(),
             progress,

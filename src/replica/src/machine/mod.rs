@@ -27,9 +27,14 @@ use bytes::Bytes;
 use prost::Message as _;
 use synod_primitives::{Change, Environment};
 use synod_proto::log::v1 as wire;
-use synod_protocol::{Entry, Membership};
+use synod_proto::types::v1::Member;
+use synod_protocol::{Entry, EntryKind, Membership};
 use synod_storage::state::{Fault, StateHash, StateStore};
-use synod_types::{Error, Index, LogIndex, LogTime, SessionId, Term};
+use synod_types::{Error, Index, LogIndex, LogTime, MemberId, Position, SessionId, Term};
+
+/// How far counting goes on beyond what is lost: more than any partition has ever lost, and little enough for a million
+/// such gaps in a number that survives JSON.
+const GAP: u64 = 1 << 32;
 
 /// What came of one proposal of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,6 +194,33 @@ impl Machine {
     ) -> Result<(), Fault> {
         self.members.change(&mut *self.store, membership, about)?;
         self.finish(entry.index, entry.term)
+    }
+
+    /// Applies the end of a log whose majority is lost: what it says about members counts no more.
+    ///
+    /// # Errors
+    /// [`Fault`] when the store fails or an entry cannot be read.
+    pub fn apply_without_members(&mut self, entry: &Entry) -> Result<(), Fault> {
+        match entry.kind {
+            EntryKind::Normal => self.apply(entry).map(drop),
+            EntryKind::Membership => self.finish(entry.index, entry.term),
+        }
+    }
+
+    /// Makes this the state of a partition that goes on with `member` alone, in a term after `term`. Whatever was counted
+    /// in what is lost is not counted again: indexes, positions and the term leave a gap, and nobody can watch across it.
+    ///
+    /// # Errors
+    /// [`Fault`] when the store fails.
+    pub fn go_on_alone(&mut self, member: &Member, term: Term) -> Result<(), Fault> {
+        let applied = &mut self.frame.applied;
+        applied.index = Index(applied.index.get().saturating_add(GAP));
+        applied.position = Position(applied.position.get().saturating_add(GAP));
+        let log_index = LogIndex(applied.log_index.get().saturating_add(GAP));
+        self.history = History::after(applied.position);
+        let voters = Membership::of_voters([MemberId(member.id)]);
+        self.members.change(&mut *self.store, voters, &member.encode_to_vec().into())?;
+        self.finish(log_index, Term(term.get().saturating_add(GAP)))
     }
 
     /// Ends the step of one entry.

@@ -90,7 +90,7 @@
 //! | 12 | 4 | version: 1 |
 //! | 16 | 4 | partition |
 //! | 20 | 8 | member |
-//! | 28 | 1 | stage: 1 waiting, 2 holds data |
+//! | 28 | 1 | stage: 1 waiting, 2 holds data, 3 goes on alone |
 //! | 29 | 3 | reserved |
 //! | 32 | 4 | length of the group's name |
 //! | 36 | | the group's name, UTF-8 |
