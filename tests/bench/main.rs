@@ -8,6 +8,7 @@
 //!
 //! etcd comes from Go modules. Without Go, Synod is measured alone.
 
+mod beside;
 mod cases;
 mod host;
 mod page;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
-use cases::{CASES, Case, Load};
+use cases::{Case, Load, Set};
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,6 +43,10 @@ struct Arguments {
     /// How many keys there are.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     keys: u64,
+
+    /// Which loads.
+    #[arg(long, value_enum, default_value_t)]
+    set: Set,
 
     /// Only loads whose name contains this.
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -117,13 +122,15 @@ fn main() -> anyhow::Result<()> {
         return page::write(&dir);
     }
     ensure!(arguments.synod.exists(), "there is no {}: cargo build --release", arguments.synod.display());
-    let binaries = Binaries::new(&arguments.synod, &arguments.dir, !arguments.alone)?;
-    if !binaries.has_etcd() {
+    let with_etcd = !arguments.alone && arguments.set == Set::Compare;
+    let binaries = Binaries::new(&arguments.synod, &arguments.dir, with_etcd)?;
+    if with_etcd && !binaries.has_etcd() {
         println!("Synod is measured alone: etcd needs Go, from https://go.dev/dl, in the PATH.");
     }
     let systems: Vec<_> =
         [System::Synod, System::Etcd].into_iter().filter(|&system| binaries.has(system)).collect();
-    let cases: Vec<_> = CASES.iter().filter(|case| case.name.contains(&arguments.only)).collect();
+    let cases: Vec<_> =
+        arguments.set.cases().iter().filter(|case| case.name.contains(&arguments.only)).collect();
     ensure!(!cases.is_empty(), "no load has a name with \"{}\"", arguments.only);
 
     let mut results = Results {
@@ -167,16 +174,15 @@ fn turn(
     println!("round {round}: {system:?}");
     let servers = Servers::start(binaries, system, &arguments.dir)?;
     let mut measurements = Vec::new();
-    let fill = Load { seconds: 1, keys: arguments.keys, fill: true, case: &Case::FILL };
+    let fill = Load { fill: true, ..Load::of(&Case::FILL, 1, arguments.keys) };
     let cases = cases.iter().copied().filter(|case| case.sessions == 0 || system == System::Synod);
-    for case in std::iter::once(&Case::FILL).chain(cases) {
-        let load = if case.name == fill.case.name {
-            fill
-        } else {
-            Load { seconds: arguments.seconds, keys: arguments.keys, fill: false, case }
-        };
+    let loads = cases.map(|case| Load::of(case, arguments.seconds, arguments.keys));
+    for load in std::iter::once(fill).chain(loads) {
+        let case = load.case;
+        let going = case.beside.begin(binaries, &servers)?;
         let before = servers.syncs();
         let result = generate(load.command(binaries, &servers))?;
+        drop(going);
         let syncs = servers.syncs().zip(before).map(|(after, before)| after - before);
         println!("  {:24} {}", case.name, summary::line(&result));
         measurements.push(Measurement { case: case.name.to_owned(), system, round, syncs, result });

@@ -231,6 +231,16 @@ impl Servers {
         self.sum(name).map(|syncs| syncs as u64)
     }
 
+    /// Where the member of Synod is that leads.
+    pub(crate) fn leader(&self) -> anyhow::Result<String> {
+        let leads = |place: &&Place| {
+            let metrics = get_metrics(place.metrics).unwrap_or_default();
+            metrics.lines().any(|line| line.starts_with("synod_replica_leader{") && line.ends_with(" 1"))
+        };
+        let leader = self.places.iter().find(leads).context("nobody leads")?;
+        Ok(format!("127.0.0.1:{}", leader.client))
+    }
+
     /// The sum of a metric over all members. None if it cannot be had.
     fn sum(&self, name: &str) -> Option<f64> {
         let mut sum = 0.0;

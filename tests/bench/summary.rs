@@ -56,9 +56,7 @@ pub(crate) fn table(probes: &[Probe], measurements: &[Measurement]) -> String {
         for (name, pointer) in FIGURES {
             row(&mut table, measurements, case, name, |result| result.pointer(pointer)?.as_f64());
         }
-        if case == "filled" {
-            row(&mut table, measurements, case, "resident MiB", resident_mebi);
-        }
+        row(&mut table, measurements, case, "resident MiB", resident_mebi);
         if case.ends_with("sessions") {
             row(&mut table, measurements, case, "% of a core", busiest_percent);
         }

@@ -20,6 +20,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// What a server allocates is small, short-lived, and often freed by another thread than the one that asked for it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Coordination for programs on Kubernetes: replicated maps, sets, counters, values, locks and elections.
 #[derive(Parser)]
 #[command(name = "synod", version, after_long_help = exit::HELP)]

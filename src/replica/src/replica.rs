@@ -16,7 +16,7 @@ use crate::leader::Leading;
 use crate::machine::{History, Machine};
 use crate::proposals::{Proposals, Waiter};
 use crate::reads::Reads;
-use crate::slow_disk::Writing;
+use crate::slow_disk::DiskWork;
 use crate::snapshots::Snapshots;
 use crate::watches::{Delivery, Watches};
 
@@ -39,10 +39,7 @@ pub struct Replica {
     pub(crate) now: Monotonic,
     pub(crate) clock: ActiveClock,
     standing: Standing,
-    /// What was handed out to be written and is not durable yet.
-    pub(crate) writing: Option<Writing>,
-    /// Not before this it leaves the lead to others on its own account.
-    pub(crate) stays_until: Monotonic,
+    pub(crate) disk: DiskWork,
     next_progress: Monotonic,
     received: Option<Received>,
     failed: bool,
@@ -108,8 +105,7 @@ impl Replica {
             now,
             clock,
             standing: Standing::default(),
-            writing: None,
-            stays_until: now,
+            disk: DiskWork::none(now),
             next_progress: now + options.progress_interval,
             received: None,
             failed: false,
@@ -129,7 +125,7 @@ impl Replica {
             Input::Message(message) => self.step(message),
             Input::PeerLost(member) => self.protocol.suspect(self.now, member),
             Input::Persisted(token) => {
-                self.writing = self.writing.and_then(|writing| writing.done(token, self.now));
+                self.disk.done(token, self.now);
                 self.protocol.persisted(self.now, token);
             }
             Input::Request(client, request) => self.request(client, request),
@@ -224,7 +220,7 @@ impl Replica {
     /// An entry is applied here only once the disk here has it. So what comes while entries wait for the disk would be
     /// answered no sooner by an entry of its own: it waits, and shares one entry, one write and one message to each member.
     pub(crate) fn may_propose(&self) -> bool {
-        self.writing.is_none() || !self.proposals.has_proposed()
+        !self.disk.is_under_way() || !self.proposals.has_proposed()
     }
 
     fn advance_time(&mut self, now: Monotonic) {
@@ -316,7 +312,7 @@ impl Replica {
             self.snapshots.want();
         }
         if let Some(persist) = persist {
-            self.writing = Some(Writing::begin(self.writing, persist.token, self.now));
+            self.disk.begin(persist.token, self.now);
             self.effects.push(Effect::Persist(persist));
         }
         if let Some(metadata) = restored {

@@ -12,22 +12,36 @@ use crate::replica::Replica;
 
 /// What the disk has to do.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Writing {
-    /// The last write that was handed out.
-    last: Token,
-    /// Since when the disk is at the first of those that are not durable yet.
+pub(crate) struct DiskWork {
+    /// The last write that was handed out and is not durable yet.
+    last: Option<Token>,
+    /// Since when the disk is at the first of those.
     since: Monotonic,
+    /// Not before this the lead is left to others once more.
+    stays_until: Monotonic,
 }
 
-impl Writing {
-    /// A write is handed out, behind those that are under way.
-    pub(crate) fn begin(under_way: Option<Self>, token: Token, now: Monotonic) -> Self {
-        Self { last: token, since: under_way.map_or(now, |writing| writing.since) }
+impl DiskWork {
+    pub(crate) const fn none(now: Monotonic) -> Self {
+        Self { last: None, since: now, stays_until: now }
     }
 
-    /// A write is durable. What is left, if anything.
-    pub(crate) fn done(self, token: Token, now: Monotonic) -> Option<Self> {
-        (self.last > token).then_some(Self { since: now, ..self })
+    /// Whether something is not durable yet.
+    pub(crate) const fn is_under_way(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// A write is handed out, behind those that are under way.
+    pub(crate) fn begin(&mut self, token: Token, now: Monotonic) {
+        if self.last.replace(token).is_none() {
+            self.since = now;
+        }
+    }
+
+    /// A write is durable, and with it every earlier one.
+    pub(crate) fn done(&mut self, token: Token, now: Monotonic) {
+        self.last = self.last.filter(|last| *last > token);
+        self.since = now;
     }
 }
 
@@ -36,13 +50,13 @@ impl Replica {
     ///
     /// It may fail, for the other may be gone by now; it is tried again, but not before that must have shown.
     pub(crate) fn leave_to_the_faster(&mut self) {
-        let Some(writing) = self.writing else { return };
-        let is_held_up = self.protocol.commit() > self.machine.applied().log_index;
-        let is_due = self.now >= self.stays_until.max(writing.since + self.options.disk_patience);
+        let is_held_up =
+            self.disk.is_under_way() && self.protocol.commit() > self.machine.applied().log_index;
+        let is_due = self.now >= self.disk.stays_until.max(self.disk.since + self.options.disk_patience);
         if !is_held_up || !is_due || self.protocol.standing().role != Role::Leader {
             return;
         }
-        self.stays_until = self.now + self.options.transfer_timeout;
+        self.disk.stays_until = self.now + self.options.transfer_timeout;
         if let Some(heir) = heir(&self.protocol.status(), self.member) {
             // Refused only if this member leads no more.
             let _ = self.protocol.transfer(heir);

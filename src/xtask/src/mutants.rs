@@ -132,12 +132,13 @@ impl Scratch {
 
     fn judge(&self, mutant: &Mutant, seeds: u64) -> anyhow::Result<Verdict> {
         let patch = mutant.patch.canonicalize()?;
-        checked(Command::new("git").args(["apply", "-p0"]).arg(&patch).current_dir(&self.tree))?;
+        let apply = |how: &[&str]| {
+            checked(Command::new("git").args(["apply", "-p0"]).args(how).arg(&patch).current_dir(&self.tree))
+        };
+        apply(&[])?;
         let verdict = self.test(mutant, seeds);
-        let text = fs::read_to_string(&patch)?;
-        for name in text.lines().filter_map(|line| line.strip_prefix("+++ ")) {
-            self.copy(name)?;
-        }
+        // Taken back from the copy: the working tree may have moved on meanwhile.
+        apply(&["--reverse"])?;
         verdict.with_context(|| format!("mutant {}", mutant.name))
     }
 

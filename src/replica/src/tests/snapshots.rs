@@ -72,6 +72,36 @@ fn a_new_leader_gives_every_session_its_full_timeout() {
     assert_eq!(next.keep_alive(session), Err(ErrorCode::SessionNotFound));
 }
 
+/// Whoever holds a lease could not renew it while there was no leader.
+#[test]
+fn a_new_leader_gives_every_lease_its_full_length() {
+    let mut partition = Partition::new();
+    let session = partition.open(60_000);
+    let lock = partition.create(PrimitiveKind::Lock, "l");
+    let acquire = |request_id: &str| {
+        Operation::LockAcquire(lock::AcquireRequest {
+            request_id: request_id.into(),
+            mode: lock::Mode::Write.into(),
+            lease_ms: Some(2_000),
+            max_wait_ms: Some(0),
+            ..Default::default()
+        })
+    };
+    let is_granted = |partition: &mut Partition, sequence, request_id| {
+        let answer = partition.propose(session, sequence, sequence - 1, lock, acquire(request_id));
+        let outcome = answer.map(|answer| lock::AcquireResponse::decode(answer).unwrap().outcome);
+        matches!(outcome, Ok(Some(lock::acquire_response::Outcome::Granted(_))))
+    };
+    assert!(is_granted(&mut partition, 1, "first"));
+    partition.run(ms(1_900));
+    partition.create(PrimitiveKind::Map, "to carry the time");
+    let mut next = partition.reincarnate();
+    next.run(ms(1_000));
+    assert!(!is_granted(&mut next, 2, "second"), "the lease ended while nobody could renew it");
+    next.run(ms(2_100));
+    assert!(is_granted(&mut next, 3, "second"));
+}
+
 /// TTLs are deadlines in log time: what was left of one is left of it afterwards, no more.
 #[test]
 fn bug_a_restored_ttl_is_not_a_full_one() {
