@@ -1,8 +1,8 @@
 //! An API server with a store of its own, in a directory that goes with it, and the programs that talk to it.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
@@ -45,6 +45,27 @@ impl Drop for Process {
         // Not a word of good-bye: what is here has to bear that.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// An operator, which is killed when nobody needs it any more.
+pub(crate) struct Operator {
+    _process: Process,
+    /// Where it serves clients.
+    pub(crate) controller: String,
+    health: String,
+}
+
+impl Operator {
+    /// What it counts: each series with its labels, and its number.
+    pub(crate) fn metrics(&self) -> BTreeMap<String, f64> {
+        let mut stream = TcpStream::connect(&self.health).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let series = answer.lines().filter(|line| line.starts_with("synod_operator_"));
+        let series = series.filter_map(|line| line.rsplit_once(' '));
+        series.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
     }
 }
 
@@ -128,7 +149,13 @@ impl ControlPlane {
     }
 
     /// Starts an operator that has the rights of one.
-    pub(crate) fn start_operator(&self, name: &str) -> Process {
+    pub(crate) fn start_operator(&self, name: &str) -> Operator {
+        self.start_operator_with(name, &[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn start_operator_with(&self, name: &str, arguments: &[&str]) -> Operator {
+        let [controller, health] = free_ports().map(|port| format!("127.0.0.1:{port}"));
         let mut operator = Command::new(binary());
         operator.args([
             "operator",
@@ -137,9 +164,10 @@ impl ControlPlane {
             "--namespace=synod-system",
             "--image=localhost/synod:test",
         ]);
-        operator.args(["--controller-listen=127.0.0.1:0", "--health-listen=127.0.0.1:0"]);
+        operator.args(["--controller-listen", &controller, "--health-listen", &health]).args(arguments);
         operator.env("KUBECONFIG", self.kubeconfig("operator"));
-        Process::start(&mut operator, &self.dir.path().join("operator.log"))
+        let process = Process::start(&mut operator, &self.dir.path().join("operator.log"));
+        Operator { _process: process, controller: format!("http://{controller}"), health }
     }
 
     /// What the processes have logged last.

@@ -3,6 +3,7 @@
 //!
 //! It needs `etcd`, `kube-apiserver` and `kubectl` in `CLUSTER_BIN`, where `tests/e2e/cluster/build` puts them, and no root.
 
+mod access;
 mod control_plane;
 mod operator;
 mod rules;

@@ -23,6 +23,9 @@ impl Namespace {
         let name = format!("e2e-{name}");
         run(&["delete", "namespace", &name, "--ignore-not-found", "--timeout=120s"], None);
         run(&["create", "namespace", &name], None);
+        let programs = format!("--group=system:serviceaccounts:{name}");
+        let binding = ["create", "rolebinding", "programs", "--clusterrole=synod-client", &programs];
+        run(&[&["--namespace", &name], &binding[..]].concat(), None);
         run(&["label", "namespace", &name, "pod-security.kubernetes.io/enforce=restricted"], None);
         Self { name, _turn: turn }
     }

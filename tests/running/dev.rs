@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
-use synod_client::Client;
 use synod_client::controller::Controller;
+use synod_client::{Client, Credentials};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -158,7 +158,7 @@ impl Dev {
 
     /// The controller.
     pub fn controller(&self) -> Controller {
-        Controller::new(&format!("http://{}", self.controller_address())).unwrap()
+        Controller::new(&format!("http://{}", self.controller_address()), Credentials::None).unwrap()
     }
 
     /// A client of all groups.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use synod_operator::kubernetes::{self, Settings};
+use synod_operator::kubernetes::{self, AccessMode, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What the operator is told.
@@ -29,6 +29,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS", env = "SYNOD_CONTROLLER_LISTEN", default_value = "0.0.0.0:5679")]
     controller_listen: SocketAddr,
 
+    /// Which clients to serve there.
+    #[arg(long, value_name = "MODE", env = "SYNOD_ACCESS", default_value = "reviewed")]
+    access: Access,
+
     /// Where to serve health over HTTP.
     #[arg(long, value_name = "ADDRESS", env = "SYNOD_HEALTH_LISTEN", default_value = "0.0.0.0:9090")]
     health_listen: SocketAddr,
@@ -36,6 +40,14 @@ pub(crate) struct Arguments {
     /// How many objects of one kind are worked on at a time.
     #[arg(long, value_name = "NUMBER", env = "SYNOD_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1_024))]
     concurrency: u16,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Access {
+    /// Those that send the token of an account which may do what is asked, as RBAC says
+    Reviewed,
+    /// All
+    None,
 }
 
 /// Runs the operator until SIGTERM or SIGINT.
@@ -46,6 +58,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         watched_namespace,
         image,
         controller_listen,
+        access,
         health_listen,
         concurrency,
     } = arguments;
@@ -55,6 +68,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         watched_namespace: watched_namespace.filter(|namespace| !namespace.is_empty()),
         image,
         controller_listen,
+        access: match access {
+            Access::Reviewed => AccessMode::Reviewed,
+            Access::None => AccessMode::None,
+        },
         health_listen,
         concurrency,
     };

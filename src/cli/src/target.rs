@@ -16,7 +16,7 @@ use crate::{input, progress};
 #[command(next_help_heading = "Where")]
 pub(crate) struct Target {
     /// The controller, as http://host:port. In a pod it is http://synod-controller:5679 if nothing is said, elsewhere
-    /// http://127.0.0.1:5679.
+    /// http://127.0.0.1:5679. It is told who asks by SYNOD_TOKEN, SYNOD_TOKEN_FILE, or the token of the pod's ServiceAccount.
     #[arg(long, global = true, value_name = "URL", env = "SYNOD_CONTROLLER")]
     controller: Option<String>,
 

@@ -11,6 +11,7 @@ use synod_types::{Application, DEFAULT_NAMESPACE, ErrorCode, check_label};
 use crate::client::{Client, Shared};
 use crate::connections::Connections;
 use crate::controller::Controller;
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::group::Environment;
 use crate::partition::pipeline::Settings;
@@ -29,6 +30,7 @@ const CLIENT_NAME_BYTES_MAX: usize = 255;
 #[derive(Clone, Debug)]
 pub struct ClientBuilder {
     controller: Option<String>,
+    credentials: Option<Credentials>,
     resolver: Option<Arc<dyn Resolver>>,
     namespace: Option<String>,
     group: Option<String>,
@@ -44,6 +46,7 @@ impl ClientBuilder {
     pub(crate) const fn new() -> Self {
         Self {
             controller: None,
+            credentials: None,
             resolver: None,
             namespace: None,
             group: None,
@@ -60,6 +63,13 @@ impl ClientBuilder {
     #[must_use]
     pub fn controller(mut self, address: impl Into<String>) -> Self {
         self.controller = Some(address.into());
+        self
+    }
+
+    /// How the client says to the controller who it is: with the token of its pod's ServiceAccount, if nothing is said.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
         self
     }
 
@@ -146,7 +156,9 @@ impl ClientBuilder {
         let (resolver, controller): (Arc<dyn Resolver>, _) = match self.resolver {
             Some(resolver) => (resolver, None),
             None => {
-                let controller = Controller::new(&self.controller.unwrap_or(surroundings.controller))?;
+                let address = self.controller.unwrap_or(surroundings.controller);
+                let credentials = self.credentials.unwrap_or(surroundings.credentials);
+                let controller = Controller::new(&address, credentials)?;
                 (Arc::new(ControllerResolver::new(controller.clone())), Some(controller))
             }
         };
@@ -189,6 +201,7 @@ fn program_name() -> String {
 /// What the environment of the process says.
 struct Surroundings {
     controller: String,
+    credentials: Credentials,
     namespace: Option<String>,
     group: Option<String>,
 }
@@ -204,6 +217,11 @@ impl Surroundings {
         let default = if pod_namespace.is_some() { POD_CONTROLLER } else { LOCAL_CONTROLLER };
         Self {
             controller: variable("SYNOD_CONTROLLER").unwrap_or_else(|| default.to_owned()),
+            credentials: match (variable("SYNOD_TOKEN"), variable("SYNOD_TOKEN_FILE")) {
+                (Some(token), _) => Credentials::Token(token),
+                (None, Some(path)) => Credentials::TokenFile(path.into()),
+                (None, None) => Credentials::Pod,
+            },
             namespace: variable("SYNOD_NAMESPACE").or(pod_namespace).filter(|name| !name.is_empty()),
             group: variable("SYNOD_GROUP"),
         }
@@ -225,6 +243,7 @@ mod tests {
             (ClientBuilder::new().application(""), "application"),
             (ClientBuilder::new().client_name("x".repeat(256)), "client_name"),
             (ClientBuilder::new().controller("no address"), "no address"),
+            (ClientBuilder::new().credentials(Credentials::Token("two words".into())), "token"),
         ];
         for (builder, named) in refused {
             let error = builder.build().await.unwrap_err();
@@ -238,10 +257,14 @@ mod tests {
         let nothing = |_| None;
         let machine = Surroundings::of(nothing, None);
         assert_eq!((machine.controller.as_str(), machine.namespace), (LOCAL_CONTROLLER, None));
+        assert_eq!(machine.credentials, Credentials::Pod);
         let pod = Surroundings::of(nothing, Some("shop".into()));
         assert_eq!((pod.controller.as_str(), pod.namespace.as_deref()), (POD_CONTROLLER, Some("shop")));
         let told = Surroundings::of(|name| Some(name.to_lowercase()), Some("shop".into()));
         assert_eq!(told.controller, "synod_controller");
+        assert_eq!(told.credentials, Credentials::Token("synod_token".into()));
+        let file = Surroundings::of(|name| (name == "SYNOD_TOKEN_FILE").then(|| "/token".into()), None);
+        assert_eq!(file.credentials, Credentials::TokenFile("/token".into()));
         assert_eq!(told.namespace.as_deref(), Some("synod_namespace"));
         assert_eq!(told.group.as_deref(), Some("synod_group"));
     }

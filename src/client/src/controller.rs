@@ -4,9 +4,11 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use synod_proto::controller::v1 as wire;
 use synod_proto::controller::v1::controller_client::ControllerClient;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use crate::connections;
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 
 pub use synod_proto::controller::v1::{
@@ -19,7 +21,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Speaks with the controller of a cluster, or of `synod dev`.
 #[derive(Clone, Debug)]
 pub struct Controller {
-    client: ControllerClient<Channel>,
+    client: ControllerClient<InterceptedService<Channel, Credentials>>,
 }
 
 /// Names a primitive, wherever it is.
@@ -38,13 +40,16 @@ pub struct PrimitiveAddress {
 }
 
 impl Controller {
-    /// A controller at `http://host:port`. Connects when it is first asked, on the runtime of the caller.
+    /// A controller at `http://host:port`, which is told who asks. Connects when it is first asked, on the runtime of the
+    /// caller.
     ///
     /// # Errors
-    /// [`ErrorCode::Invalid`](synod_types::ErrorCode::Invalid) when that is no address.
-    pub fn new(address: &str) -> Result<Self> {
+    /// [`ErrorCode::Invalid`](synod_types::ErrorCode::Invalid) when that is no address, or those are no credentials.
+    pub fn new(address: &str, credentials: Credentials) -> Result<Self> {
+        credentials.check()?;
         let channel = connections::channel(address)?;
-        Ok(Self { client: ControllerClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX) })
+        let client = ControllerClient::with_interceptor(channel, credentials);
+        Ok(Self { client: client.max_decoding_message_size(ANSWER_BYTES_MAX) })
     }
 
     /// The groups of a namespace; of all namespaces if it is empty.

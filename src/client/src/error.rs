@@ -21,7 +21,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// | code | meaning | may have happened |
 /// |---|---|---|
 /// | [`Invalid`](ErrorCode::Invalid) | a name, key, value or option is not allowed | no |
-/// | [`Forbidden`](ErrorCode::Forbidden) | the name belongs to another kind of primitive | no |
+/// | [`Forbidden`](ErrorCode::Forbidden) | the name belongs to another kind of primitive, or the caller may not see the group | no |
+/// | [`Unauthenticated`](ErrorCode::Unauthenticated) | the controller wants to know who asks, and is not told | no |
 /// | [`NotFound`](ErrorCode::NotFound) | the primitive must exist already, and does not | no |
 /// | [`Timeout`](ErrorCode::Timeout) | no answer within the request timeout | if it was sent |
 /// | [`ResourceExhausted`](ErrorCode::ResourceExhausted) | too much was asked, until the time was over | no |
@@ -93,7 +94,6 @@ impl Error {
             ErrorCode::SessionNotFound => {
                 Some("what the session held is released: acquire locks and enter elections again")
             }
-            ErrorCode::Forbidden => Some("use another name: this one belongs to another kind of primitive"),
             _ => None,
         }
     }

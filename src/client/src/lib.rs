@@ -72,6 +72,7 @@ mod catalog;
 mod client;
 mod clock;
 mod connections;
+mod credentials;
 #[cfg(any(test, feature = "embedded"))]
 mod embedded;
 mod error;
@@ -93,6 +94,7 @@ extern crate self as synod_client;
 pub use builder::ClientBuilder;
 pub use catalog::Description;
 pub use client::Client;
+pub use credentials::Credentials;
 #[cfg(any(test, feature = "embedded"))]
 pub use embedded::EmbeddedBuilder;
 pub use error::{Error, Result};

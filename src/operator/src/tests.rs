@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_stream::wrappers::TcpListenerStream;
 
-use crate::controller::{Catalog, ControllerService, Directory, GroupView, Groups, PartitionView};
+use crate::controller::{Access, Catalog, ControllerService, Directory, GroupView, Groups, PartitionView};
 use crate::membership::{
     AdminChannel, Genesis, Node, Nodes, Observation, Replica, Step, carry_out, may_leave, plan,
 };
@@ -228,7 +228,7 @@ async fn primitives_are_created_found_and_deleted_on_all_their_partitions() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let catalog = std::mem::replace(&mut cluster.catalog, Catalog::new(0));
-    let service = ControllerService::server(Arc::new(Fixed(catalog)));
+    let service = ControllerService::server(Arc::new(Fixed(catalog)), Access::open());
     let router = tonic::transport::Server::builder().add_service(service);
     tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
     let mut client = ControllerClient::connect(format!("http://{address}")).await.unwrap();

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use synod_api::Primitive;
 use synod_node::SystemClock;
 use synod_operator::controller::{
-    Catalog, ControllerService, Directory as _, GroupKey, PrimitiveKey, create_primitive,
+    Access, Catalog, ControllerService, Directory as _, GroupKey, PrimitiveKey, create_primitive,
 };
 use synod_proto::DESCRIPTORS;
 use synod_storage::disk::{Disk as _, RealDisk};
@@ -105,7 +105,7 @@ impl Supervisor {
             .max_concurrent_streams(STREAMS_MAX)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .add_service(ControllerService::server(directory.clone()))
+            .add_service(ControllerService::server(directory.clone(), Access::open()))
             .add_service(health)
             .add_service(reflection.build_v1().context("the service cannot be described")?);
         tokio::spawn(router.serve_with_incoming(synod_node::connections(listener)));

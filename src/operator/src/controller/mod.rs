@@ -14,11 +14,13 @@
 //! - A watcher gets each group as it is, then the newest state of each that changed. It has no queue: one that is slow
 //!   skips what was in between, and costs nothing.
 //! - Revisions grow, also from one run of a controller to the next.
+//! - What somebody may not see, he is told nothing of: [`Access`] is asked before the catalog is.
 //! - A primitive is created where its name lives before it is created anywhere else, so that two kinds never share
 //!   a name; it is deleted there last.
 //!
 //! What must not go here: what to do about the members of a group.
 
+mod access;
 mod catalog;
 mod describe;
 mod directory;
@@ -28,6 +30,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub use access::{Access, Resource, Reviews, Right, User, Verb};
 pub use catalog::{Catalog, GroupKey, Groups};
 pub use describe::{GroupView, PartitionView};
 pub use directory::Directory;

@@ -18,6 +18,7 @@ use synod_types::{DEFAULT_APPLICATION, DEFAULT_NAMESPACE, Error, ErrorCode, Prim
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
+use super::access::{Access, Caller, Resource, Right, Verb};
 use super::catalog::{GroupKey, Groups};
 use super::directory::Directory;
 use super::primitives::{PrimitiveKey, create_primitive, delete_primitive, list_primitives};
@@ -25,12 +26,26 @@ use super::primitives::{PrimitiveKey, create_primitive, delete_primitive, list_p
 /// The controller service over a directory.
 pub struct ControllerService<D> {
     directory: Arc<D>,
+    access: Access,
 }
 
 impl<D: Directory> ControllerService<D> {
-    /// The service over a directory, for a tonic server.
-    pub fn server(directory: Arc<D>) -> ControllerServer<Self> {
-        ControllerServer::new(Self { directory }).max_decoding_message_size(manifest::FILE_BYTES_MAX)
+    /// The service over a directory, for those who have access, for a tonic server.
+    pub fn server(directory: Arc<D>, access: Access) -> ControllerServer<Self> {
+        ControllerServer::new(Self { directory, access }).max_decoding_message_size(manifest::FILE_BYTES_MAX)
+    }
+
+    /// Who sends a request, and what is asked.
+    async fn open<T>(&self, request: Request<T>) -> Result<(Caller, T), Status> {
+        let caller = self.access.identify(request.metadata()).await.map_err(status)?;
+        Ok((caller, request.into_inner()))
+    }
+
+    /// What is asked, of somebody who may.
+    async fn permit<T>(&self, request: Request<T>, right: impl FnOnce(&T) -> Right) -> Result<T, Status> {
+        let (caller, request) = self.open(request).await?;
+        caller.check(&right(&request)).await.map_err(status)?;
+        Ok(request)
     }
 
     /// The group that is meant: the name may be left out where the namespace has one.
@@ -48,13 +63,8 @@ impl<D: Directory> ControllerService<D> {
         let names: Vec<_> = here.iter().map(|((_, name), _)| name.as_str()).collect();
         Err(match (names.is_empty(), name.is_empty()) {
             (true, _) => {
-                let others = namespaces(&groups).into_iter().collect::<Vec<_>>().join(", ");
-                let elsewhere = if others.is_empty() {
-                    "nor in any other".to_owned()
-                } else {
-                    format!("there are some in {others}")
-                };
-                let message = format!("there is no group in namespace \"{namespace}\", {elsewhere}");
+                let elsewhere = self.elsewhere(&groups);
+                let message = format!("there is no group in namespace \"{namespace}\"{elsewhere}");
                 Error::new(ErrorCode::NotFound, message)
             }
             (false, true) => Error::new(
@@ -74,9 +84,30 @@ impl<D: Directory> ControllerService<D> {
         })
     }
 
+    /// Where there are groups, for whoever may know.
+    fn elsewhere(&self, groups: &Groups) -> String {
+        let others = namespaces(groups).into_iter().collect::<Vec<_>>().join(", ");
+        match (self.access.is_open(), others.is_empty()) {
+            (false, _) => String::new(),
+            (true, true) => ", nor in any other".to_owned(),
+            (true, false) => format!(", there are some in {others}"),
+        }
+    }
+
     async fn primitives(&self, key: &GroupKey, application: &str) -> Result<Vec<Primitive>, Error> {
         list_primitives(self.directory.groups(), key, application).await
     }
+}
+
+/// To do something with the group, or groups, of a namespace.
+fn with_group(verb: Verb, namespace: &str, name: &str) -> Right {
+    let namespace = or_default(namespace, DEFAULT_NAMESPACE);
+    Right::new(verb, Resource::PartitionGroups, namespace).named(name)
+}
+
+/// To do something with the primitives of the groups of a namespace.
+fn with_primitives(verb: Verb, namespace: &str) -> Right {
+    Right::new(verb, Resource::Primitives, or_default(namespace, DEFAULT_NAMESPACE))
 }
 
 fn or_default<'a>(given: &'a str, default: &'a str) -> &'a str {
@@ -122,14 +153,17 @@ impl<D: Directory> Controller for ControllerService<D> {
         &self,
         request: Request<ListGroupsRequest>,
     ) -> Result<Response<ListGroupsResponse>, Status> {
-        let ListGroupsRequest { namespace } = request.into_inner();
+        let listing =
+            |it: &ListGroupsRequest| Right::new(Verb::List, Resource::PartitionGroups, &it.namespace);
+        let ListGroupsRequest { namespace } = self.permit(request, listing).await?;
         let groups = self.directory.groups().borrow().clone();
         let here = groups.values().filter(|group| namespace.is_empty() || group.namespace == namespace);
         Ok(Response::new(ListGroupsResponse { groups: here.map(|group| (**group).clone()).collect() }))
     }
 
     async fn get_group(&self, request: Request<GetGroupRequest>) -> Result<Response<Group>, Status> {
-        let GetGroupRequest { namespace, name } = request.into_inner();
+        let reading = |it: &GetGroupRequest| with_group(Verb::Get, &it.namespace, &it.name);
+        let GetGroupRequest { namespace, name } = self.permit(request, reading).await?;
         let (_, group) = self.resolve(&namespace, &name).map_err(status)?;
         Ok(Response::new((*group).clone()))
     }
@@ -138,19 +172,24 @@ impl<D: Directory> Controller for ControllerService<D> {
         &self,
         request: Request<WatchGroupsRequest>,
     ) -> Result<Response<Self::WatchGroupsStream>, Status> {
-        let filter = request.into_inner();
+        let (caller, filter) = self.open(request).await?;
+        let right = Right::new(Verb::Watch, Resource::PartitionGroups, &filter.namespace).named(&filter.name);
+        caller.check(&right).await.map_err(status)?;
         let watcher =
             Watcher { filter, groups: self.directory.groups(), sent: BTreeMap::new(), is_new: true };
         let batches = futures::stream::unfold(watcher, |mut watcher| async move {
             let changes = watcher.next().await?;
             Some((futures::stream::iter(changes.into_iter().map(Ok)), watcher))
         });
-        Ok(Response::new(batches.flatten().boxed()))
+        // Who watches again is told what he lacks.
+        Ok(Response::new(batches.flatten().take_until(Box::pin(caller.until_refused(right))).boxed()))
     }
 
     async fn create_group(&self, request: Request<CreateGroupRequest>) -> Result<Response<Group>, Status> {
-        let object = one_object(&request.into_inner().manifest).map_err(status)?;
+        let (caller, CreateGroupRequest { manifest }) = self.open(request).await?;
+        let object = one_object(&manifest).map_err(status)?;
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
+        caller.check(&with_group(Verb::Create, &namespace, "")).await.map_err(status)?;
         let Object::PartitionGroup(group) = object else {
             return Err(status(wrong_kind(&object, "PartitionGroup")));
         };
@@ -163,7 +202,8 @@ impl<D: Directory> Controller for ControllerService<D> {
         &self,
         request: Request<DeleteGroupRequest>,
     ) -> Result<Response<DeleteGroupResponse>, Status> {
-        let DeleteGroupRequest { namespace, name } = request.into_inner();
+        let deleting = |it: &DeleteGroupRequest| with_group(Verb::Delete, &it.namespace, &it.name);
+        let DeleteGroupRequest { namespace, name } = self.permit(request, deleting).await?;
         if name.is_empty() {
             let message = "say which group is to be deleted: here the name is never left out";
             return Err(status(Error::new(ErrorCode::Invalid, message)));
@@ -177,7 +217,8 @@ impl<D: Directory> Controller for ControllerService<D> {
         &self,
         request: Request<ListPrimitivesRequest>,
     ) -> Result<Response<ListPrimitivesResponse>, Status> {
-        let ListPrimitivesRequest { namespace, group, application } = request.into_inner();
+        let listing = |it: &ListPrimitivesRequest| with_primitives(Verb::List, &it.namespace);
+        let ListPrimitivesRequest { namespace, group, application } = self.permit(request, listing).await?;
         let (key, _) = self.resolve(&namespace, &group).map_err(status)?;
         let primitives = self.primitives(&key, &application).await.map_err(status)?;
         Ok(Response::new(ListPrimitivesResponse { primitives }))
@@ -187,7 +228,9 @@ impl<D: Directory> Controller for ControllerService<D> {
         &self,
         request: Request<GetPrimitiveRequest>,
     ) -> Result<Response<Primitive>, Status> {
-        let GetPrimitiveRequest { namespace, group, application, kind, name } = request.into_inner();
+        let reading = |it: &GetPrimitiveRequest| with_primitives(Verb::Get, &it.namespace);
+        let GetPrimitiveRequest { namespace, group, application, kind, name } =
+            self.permit(request, reading).await?;
         let kind = kind_of(&kind).map_err(status)?;
         let application = or_default(&application, DEFAULT_APPLICATION);
         let (key, _) = self.resolve(&namespace, &group).map_err(status)?;
@@ -204,8 +247,10 @@ impl<D: Directory> Controller for ControllerService<D> {
         &self,
         request: Request<CreatePrimitiveRequest>,
     ) -> Result<Response<Primitive>, Status> {
-        let object = one_object(&request.into_inner().manifest).map_err(status)?;
+        let (caller, CreatePrimitiveRequest { manifest }) = self.open(request).await?;
+        let object = one_object(&manifest).map_err(status)?;
         let namespace = object.namespace().to_owned();
+        caller.check(&with_primitives(Verb::Create, &namespace)).await.map_err(status)?;
         let Object::Primitive(declared) = object else {
             return Err(status(wrong_kind(&object, "Primitive")));
         };
@@ -222,7 +267,9 @@ impl<D: Directory> Controller for ControllerService<D> {
         &self,
         request: Request<DeletePrimitiveRequest>,
     ) -> Result<Response<DeletePrimitiveResponse>, Status> {
-        let DeletePrimitiveRequest { namespace, group, application, kind, name } = request.into_inner();
+        let deleting = |it: &DeletePrimitiveRequest| with_primitives(Verb::Delete, &it.namespace);
+        let DeletePrimitiveRequest { namespace, group, application, kind, name } =
+            self.permit(request, deleting).await?;
         let kind = kind_of(&kind).map_err(status)?;
         let application = or_default(&application, DEFAULT_APPLICATION).to_owned();
         let (key, _) = self.resolve(&namespace, &group).map_err(status)?;

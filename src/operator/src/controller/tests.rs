@@ -1,5 +1,7 @@
 //! The service over a directory that is only a list: real sockets, no nodes.
 
+mod permits;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};
 use tonic::{Status, Streaming};
 
-use super::{Catalog, ControllerService, Directory, Groups};
+use super::{Access, Catalog, ControllerService, Directory, Groups};
 
 struct List(Catalog);
 
@@ -48,7 +50,7 @@ async fn serve() -> (Arc<List>, ControllerClient<Channel>) {
     let list = Arc::new(List(Catalog::new(0)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = Server::builder().add_service(ControllerService::server(list.clone()));
+    let router = Server::builder().add_service(ControllerService::server(list.clone(), Access::open()));
     tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
     let client = ControllerClient::connect(format!("http://{address}")).await.unwrap();
     (list, client)

@@ -23,6 +23,7 @@ mod group;
 mod health;
 mod lease;
 mod primitive;
+mod reviews;
 mod settings;
 mod triggers;
 
@@ -47,9 +48,10 @@ use self::cache::{Cache, Listeners};
 use self::directory::ClusterDirectory;
 use self::health::Readiness;
 use self::lease::Candidate;
-pub use self::settings::Settings;
+use self::reviews::ClusterReviews;
+pub use self::settings::{AccessMode, Settings};
 use self::triggers::Triggers;
-use crate::controller::ControllerService;
+use crate::controller::{Access, ControllerService};
 
 /// Why the operator cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -92,8 +94,12 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let readiness = Readiness::default();
     let health = health::serve(health, readiness.clone())
         .map(|ended| OperatorError::Serve(ended.err().map_or_else(|| "health".into(), Into::into)));
+    let access = match settings.access {
+        AccessMode::Reviewed => Access::reviewed(ClusterReviews::new(&client)),
+        AccessMode::None => Access::open(),
+    };
     let controller = Server::builder()
-        .add_service(ControllerService::server(directory.clone()))
+        .add_service(ControllerService::server(directory.clone(), access))
         .serve_with_incoming(TcpIncoming::from(controller).with_nodelay(Some(true)))
         .map(|ended| OperatorError::Serve(ended.err().map_or_else(|| "controller".into(), Into::into)));
     let work = Work { settings: &settings, client: &client, cache: &cache, directory: &directory };

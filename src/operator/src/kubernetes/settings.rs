@@ -2,6 +2,15 @@
 
 use std::net::SocketAddr;
 
+/// Which clients the controller service answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessMode {
+    /// Those that send the token of an account which may see, or change, what is asked for.
+    Reviewed,
+    /// All of them.
+    None,
+}
+
 /// What the operator is told when it starts.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -15,6 +24,8 @@ pub struct Settings {
     pub image: String,
     /// Where to serve clients that look for groups.
     pub controller_listen: SocketAddr,
+    /// Whom to serve there.
+    pub access: AccessMode,
     /// Where to serve health over HTTP.
     pub health_listen: SocketAddr,
     /// How many objects of one kind are worked on at a time.
