@@ -60,13 +60,14 @@ fn wait_for_namespaces_that_end() {
 
 /// How often the API server has been asked to write something that belongs to groups.
 fn writes() -> BTreeMap<String, f64> {
-    const RESOURCES: [&str; 9] = [
+    const RESOURCES: [&str; 10] = [
         "partitiongroups",
         "primitives",
         "statefulsets",
         "services",
         "serviceaccounts",
         "poddisruptionbudgets",
+        "networkpolicies",
         "configmaps",
         "pods",
         "persistentvolumeclaims",

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
@@ -34,6 +35,7 @@ pub(super) struct Cache {
     pub(super) accounts: Store<ServiceAccount>,
     pub(super) services: Store<Service>,
     pub(super) budgets: Store<PodDisruptionBudget>,
+    pub(super) policies: Store<NetworkPolicy>,
     pub(super) configurations: Store<ConfigMap>,
     pub(super) sets: Store<StatefulSet>,
     pub(super) pods: Store<Pod>,
@@ -71,6 +73,7 @@ impl Cache {
             accounts: watches.children(&groups),
             services: watches.children(&groups),
             budgets: watches.children(&groups),
+            policies: watches.children(&groups),
             configurations: watches.children(&groups),
             sets: watches.children(&groups),
             pods: watches.children(&groups),
@@ -80,8 +83,18 @@ impl Cache {
 
     /// Returns when everything has been listed once. It waits as long as a kind cannot be listed: the log says why.
     pub(super) async fn ready(&self) {
-        let Self { groups, primitives, accounts, services, budgets, configurations, sets, pods, claims } =
-            self;
+        let Self {
+            groups,
+            primitives,
+            accounts,
+            services,
+            budgets,
+            policies,
+            configurations,
+            sets,
+            pods,
+            claims,
+        } = self;
         // The writers live in tasks that never end.
         let _ = tokio::join!(
             groups.wait_until_ready(),
@@ -89,6 +102,7 @@ impl Cache {
             accounts.wait_until_ready(),
             services.wait_until_ready(),
             budgets.wait_until_ready(),
+            policies.wait_until_ready(),
             configurations.wait_until_ready(),
             sets.wait_until_ready(),
             pods.wait_until_ready(),

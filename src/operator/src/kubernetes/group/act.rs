@@ -22,7 +22,7 @@ use crate::membership::{Action, Step, carry_out};
 /// # Errors
 /// The first refusal; the objects after it are not written.
 pub(super) async fn apply(writer: &Writer, cache: &Cache, objects: Objects) -> Result<(), ApplyError> {
-    let Objects { account, services, budgets, sets } = objects;
+    let Objects { account, services, budgets, policies, sets } = objects;
     if let Some(account) = account {
         writer.apply(&cache.accounts, account).await?;
     }
@@ -31,6 +31,9 @@ pub(super) async fn apply(writer: &Writer, cache: &Cache, objects: Objects) -> R
     }
     for budget in budgets {
         writer.apply(&cache.budgets, budget).await?;
+    }
+    for policy in policies {
+        writer.apply(&cache.policies, policy).await?;
     }
     for set in sets {
         writer.apply(&cache.sets, set).await?;

@@ -1,5 +1,6 @@
 //! The fifth stage: every object of a group, as it should be. Pure.
 
+mod network;
 mod pods;
 mod sets;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount, ServicePort, ServiceSpec};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -24,6 +26,7 @@ pub(super) struct Objects {
     pub(super) account: Option<ServiceAccount>,
     pub(super) services: Vec<Service>,
     pub(super) budgets: Vec<PodDisruptionBudget>,
+    pub(super) policies: Vec<NetworkPolicy>,
     pub(super) sets: Vec<StatefulSet>,
 }
 
@@ -53,6 +56,7 @@ pub(super) fn build(
         account: own_account.then(|| account(&scope.name)),
         services,
         budgets: partitions.iter().map(|partition| budget(&scope.name, partition.id)).collect(),
+        policies: partitions.iter().map(|partition| network::policy(&scope.name, partition.id)).collect(),
         sets: partitions.iter().map(|partition| sets::build(scope, spec, image, partition)).collect(),
     }
 }

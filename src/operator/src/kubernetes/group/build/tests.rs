@@ -35,7 +35,7 @@ fn environment(set: &Value) -> BTreeMap<String, String> {
 
 #[test]
 fn each_partition_has_its_objects_and_the_group_its_own() {
-    let Objects { account, services, budgets, sets } = built("{partitions: 2}");
+    let Objects { account, services, budgets, policies, sets } = built("{partitions: 2}");
     let names = |objects: Vec<Value>| -> Vec<String> {
         objects.iter().map(|object| object["metadata"]["name"].as_str().unwrap().to_owned()).collect()
     };
@@ -45,6 +45,7 @@ fn each_partition_has_its_objects_and_the_group_its_own() {
         ["sample", "sample-p0", "sample-p0-peers", "sample-p1", "sample-p1-peers"]
     );
     assert_eq!(names(budgets.iter().map(json_of).collect()), ["sample-p0", "sample-p1"]);
+    assert_eq!(names(policies.iter().map(json_of).collect()), ["sample-p0", "sample-p1"]);
     assert_eq!(names(sets.iter().map(json_of).collect()), ["sample-p0", "sample-p1"]);
 }
 
@@ -83,6 +84,28 @@ fn no_two_replicas_of_a_partition_share_a_machine_unless_the_user_says_so() {
          ScheduleAnyway}]}}",
     );
     assert_eq!((own.len(), &own[0]["topologyKey"]), (1, &json!("rack")));
+}
+
+#[test]
+fn only_replicas_of_a_partition_reach_its_peer_port() {
+    let objects = built("{partitions: 2}");
+    let policy = json_of(&objects.policies[1]);
+    let selector = json!({"matchLabels": {"synod.dev/group": "sample", "synod.dev/partition": "1"}});
+    let tcp = |name: &str| json!({"port": name, "protocol": "TCP"});
+    let expected = json!({
+        "podSelector": selector,
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {"from": [{"podSelector": selector}], "ports": [tcp("peer")]},
+            {"ports": [tcp("client"), tcp("metrics")]},
+        ],
+    });
+    assert_eq!(policy["spec"], expected);
+    let set = json_of(&objects.sets[1]);
+    let ports = set["spec"]["template"]["spec"]["containers"][0]["ports"].as_array().unwrap();
+    let mut open: Vec<_> = ports.iter().filter_map(|port| port["name"].as_str()).collect();
+    open.sort_unstable();
+    assert_eq!(open, ["client", "metrics", "peer"], "no port is forgotten");
 }
 
 #[test]
