@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{ControlPlane, Operator};
 
 const GROUP: &str = "
 apiVersion: synod.dev/v1alpha1
@@ -15,7 +15,7 @@ spec: {partitions: 2}
 ";
 
 /// The objects of the group, in the order in which pods need them.
-const CHILDREN: [&str; 10] = [
+const CHILDREN: [&str; 12] = [
     "serviceaccount/sample",
     "service/sample",
     "service/sample-p0",
@@ -24,6 +24,8 @@ const CHILDREN: [&str; 10] = [
     "service/sample-p1-peers",
     "poddisruptionbudget/sample-p0",
     "poddisruptionbudget/sample-p1",
+    "networkpolicy/sample-p0",
+    "networkpolicy/sample-p1",
     "statefulset/sample-p0",
     "statefulset/sample-p1",
 ];
@@ -54,9 +56,11 @@ fn a_group_is_written_once_kept_as_declared_and_handed_to_the_next_operator() {
     plane.eventually("all objects are there", || is_complete(&plane));
     every_child_is_owned_and_applied(&plane);
     nothing_is_written(&plane);
+    every_write_is_counted(&plane, &first);
 
     plane.kubectl(&["scale", "statefulset/sample-p1", "--replicas=5"]);
-    plane.kubectl(&["delete", "service/sample-p0", "poddisruptionbudget/sample-p1"]);
+    let deleted = ["service/sample-p0", "poddisruptionbudget/sample-p1", "networkpolicy/sample-p0"];
+    plane.kubectl(&[&["delete"], &deleted[..]].concat());
     plane.wait("statefulset/sample-p1", |set| set["spec"]["replicas"] == 3);
     plane.eventually("what was deleted is back", || is_complete(&plane));
 
@@ -67,6 +71,26 @@ fn a_group_is_written_once_kept_as_declared_and_handed_to_the_next_operator() {
     plane.wait("statefulset/sample-p0", |set| set["spec"]["replicas"] == 5);
     plane.eventually("the next operator goes on", || is_complete(&plane));
     nothing_is_written(&plane);
+}
+
+/// The operator counts what the API server counts. Only the operator writes these, and it is done.
+fn every_write_is_counted(plane: &ControlPlane, operator: &Operator) {
+    let (by_server, metrics) = (plane.counts().0, operator.metrics());
+    for (resource, objects) in
+        [("statefulsets", 2.0), ("services", 5.0), ("networkpolicies", 2.0), ("poddisruptionbudgets", 2.0)]
+    {
+        let series = format!("synod_operator_api_writes_total{{verb=\"patch\",resource=\"{resource}\"}}");
+        let counted = metrics.get(&series).copied().unwrap_or_default();
+        assert!(counted >= objects, "{series} is {counted}");
+        assert_eq!(Some(&counted), by_server.get(&format!("APPLY {resource}")), "{resource}");
+    }
+    let shows = |series: &str| metrics.get(&format!("synod_operator_{series}")).copied();
+    assert_eq!(shows("leader"), Some(1.0));
+    let states: f64 =
+        metrics.iter().filter(|(name, _)| name.starts_with("synod_operator_groups{")).map(|it| it.1).sum();
+    assert_eq!(states, 1.0, "one group, counted once: {metrics:?}");
+    assert!(shows("reconcile_seconds_count{controller=\"PartitionGroup\"}") >= Some(2.0), "{metrics:?}");
+    assert_eq!(shows("reconcile_errors_total{controller=\"PartitionGroup\"}"), Some(0.0));
 }
 
 fn every_child_is_owned_and_applied(plane: &ControlPlane) {

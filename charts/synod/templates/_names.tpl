@@ -15,3 +15,22 @@ app.kubernetes.io/component: operator
 {{- define "synod.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
+
+
+{{- define "synod.testContainer" -}}
+{{- $ := first . -}}
+image: {{ include "synod.image" $ }}
+imagePullPolicy: {{ $.Values.image.pullPolicy }}
+env:
+- name: SYNOD_CONTROLLER
+  value: http://synod-controller.{{ $.Release.Namespace }}:5679
+- name: SYNOD_NAMESPACE
+  value: {{ last . }}
+- name: SYNOD_GROUP
+  value: {{ $.Values.test.group | quote }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end }}

@@ -92,6 +92,13 @@ async fn the_page_of_metrics_can_be_read_and_holds_what_is_documented() {
     }
     assert_eq!(names.into_iter().collect::<Vec<_>>(), NAMES);
 
+    let dashboard = include_str!("../../../../charts/synod/files/dashboard.json");
+    let words = dashboard.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    for asked in words.filter(|word| word.starts_with("synod_") && !word.starts_with("synod_operator_")) {
+        let is_shown = |line: &str| line.strip_prefix(asked).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        assert!(page.lines().any(is_shown), "the dashboard asks for {asked}, which no node shows");
+    }
+
     let of = |name: &str| value(&page, &format!("{name}{{group=\"default/sample\",partition=\"0\""));
     assert_eq!(of("synod_replica_leader"), 1.0);
     assert_eq!(of("synod_replica_failed"), 0.0);

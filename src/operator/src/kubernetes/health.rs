@@ -1,13 +1,18 @@
-//! Health of the operator over HTTP, for kubelets.
+//! Health and metrics of the operator over HTTP, for kubelets and Prometheus.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
+use kube::runtime::reflector::Store;
+use synod_api::PartitionGroup;
 use tokio::net::TcpListener;
+
+use super::metrics::{CONTENT_TYPE, Metrics};
 
 /// Whether this operator knows the cluster, and so can answer for it.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +25,17 @@ impl Readiness {
 }
 
 /// Serves until the process ends.
-pub(super) async fn serve(listener: TcpListener, readiness: Readiness) -> std::io::Result<()> {
-    let router = Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(ready));
+pub(super) async fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    groups: Store<PartitionGroup>,
+) -> std::io::Result<()> {
+    let page = async move || ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.page(&groups)).into_response();
+    let router = Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(page));
     axum::serve(listener, router.with_state(readiness)).await
 }
 

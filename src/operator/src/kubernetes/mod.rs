@@ -22,6 +22,7 @@ mod directory;
 mod group;
 mod health;
 mod lease;
+mod metrics;
 mod primitive;
 mod reviews;
 mod settings;
@@ -34,20 +35,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures::{FutureExt as _, StreamExt as _};
+use kube::client::{Body, ClientBuilder};
 use kube::runtime::controller::{self, Action as Next, ReconcileReason, ReconcileRequest};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource};
+use kube::{Client, Config, Resource, ResourceExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tower::util::MapRequestLayer;
 
 use self::backoff::Backoff;
 use self::cache::{Cache, Listeners};
 use self::directory::ClusterDirectory;
 use self::health::Readiness;
 use self::lease::Candidate;
+use self::metrics::Metrics;
 use self::reviews::ClusterReviews;
 pub use self::settings::{AccessMode, Settings};
 use self::triggers::Triggers;
@@ -82,7 +86,8 @@ pub enum OperatorError {
 /// # Errors
 /// [`OperatorError`]. The process must end then: after [`OperatorError::LeaseLost`] nothing of this one may act any more.
 pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), OperatorError> {
-    let client = Client::try_default().await.map_err(|error| OperatorError::Client(Box::new(error)))?;
+    let metrics = Arc::new(Metrics::new());
+    let client = connect(metrics.clone()).await.map_err(OperatorError::Client)?;
     let controller = listen(settings.controller_listen).await?;
     let health = listen(settings.health_listen).await?;
     let (groups, primitives) = (Triggers::new(), Triggers::new());
@@ -92,7 +97,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let mut watches = JoinSet::new();
     let cache = Cache::start(&client, settings.watched_namespace.as_deref(), listeners, &mut watches);
     let readiness = Readiness::default();
-    let health = health::serve(health, readiness.clone())
+    let health = health::serve(health, readiness.clone(), metrics.clone(), cache.groups.clone())
         .map(|ended| OperatorError::Serve(ended.err().map_or_else(|| "health".into(), Into::into)));
     let access = match settings.access {
         AccessMode::Reviewed => Access::reviewed(ClusterReviews::new(&client)),
@@ -102,7 +107,13 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
         .add_service(ControllerService::server(directory.clone(), access))
         .serve_with_incoming(TcpIncoming::from(controller).with_nodelay(Some(true)))
         .map(|ended| OperatorError::Serve(ended.err().map_or_else(|| "controller".into(), Into::into)));
-    let work = Work { settings: &settings, client: &client, cache: &cache, directory: &directory };
+    let work = Work {
+        settings: &settings,
+        client: &client,
+        cache: &cache,
+        directory: &directory,
+        metrics: &metrics,
+    };
     let act = async {
         cache.ready().await;
         readiness.set();
@@ -114,12 +125,14 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
             () = &mut stop => return Ok(()),
         };
         tracing::info!(identity = settings.identity, "this operator acts");
+        metrics.acts(true);
         tokio::select! {
             lost = lease.keep() => return Err(OperatorError::LeaseLost(lost.to_string())),
             () = work.groups(groups.stream()) => {}
             () = work.primitives(primitives.stream()) => {}
             () = &mut stop => {}
         }
+        metrics.acts(false);
         lease.release().await;
         Ok(())
     };
@@ -128,6 +141,16 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
         error = health => Err(error),
         error = controller => Err(error),
     }
+}
+
+/// A client of the API server. What it writes is counted.
+async fn connect(metrics: Arc<Metrics>) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+    let count = move |request: axum::http::Request<Body>| {
+        metrics.request(request.method(), request.uri().path());
+        request
+    };
+    let builder = ClientBuilder::try_from(Config::infer().await?)?;
+    Ok(builder.with_layer(&MapRequestLayer::new(count)).build())
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, OperatorError> {
@@ -140,6 +163,7 @@ struct Work<'a> {
     client: &'a Client,
     cache: &'a Arc<Cache>,
     directory: &'a Arc<ClusterDirectory>,
+    metrics: &'a Metrics,
 }
 
 impl Work<'_> {
@@ -179,7 +203,9 @@ impl Work<'_> {
     {
         let backoff = Arc::new(Backoff::new());
         let failures = backoff.clone();
+        let counted = &Arc::new(self.metrics.controller(&K::kind(&())));
         let requests = queue.map(|object| {
+            counted.queued((object.namespace.clone(), object.name.clone()));
             Ok::<_, Infallible>(ReconcileRequest { obj_ref: object, reason: ReconcileReason::Unknown })
         });
         let failed = move |object: Arc<K>, error: &E, _: Arc<C>| {
@@ -189,7 +215,12 @@ impl Work<'_> {
         };
         let config = controller::Config::default().concurrency(self.settings.concurrency);
         let looks = controller::applier(
-            move |object, context| reconcile(object, context).boxed(),
+            move |object, context| {
+                let key = (object.namespace(), object.name_any());
+                let counted = counted.clone();
+                let look = reconcile(object, context);
+                async move { counted.looking(key, look).await }.boxed()
+            },
             failed,
             context,
             store,
@@ -200,7 +231,10 @@ impl Work<'_> {
             .for_each(|outcome| {
                 match outcome {
                     Ok((object, _)) => backoff.forget(&object),
-                    Err(controller::Error::ObjectNotFound(_) | controller::Error::ReconcilerFailed(..)) => {}
+                    Err(controller::Error::ObjectNotFound(object)) => {
+                        counted.gone(&(object.namespace.clone(), object.name.clone()));
+                    }
+                    Err(controller::Error::ReconcilerFailed(..)) => {}
                     Err(error) => tracing::error!(%error, "the queue failed"),
                 }
                 futures::future::ready(())
