@@ -9,6 +9,7 @@ mod commands;
 mod dev;
 mod exit;
 mod input;
+mod kubectl;
 mod logging;
 mod node;
 mod operator;
@@ -48,6 +49,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if kubectl::is_called() {
+        return kubectl::run();
+    }
     let Arguments { logging, command } = Arguments::parse();
     logging.start(match command {
         Command::Use(_) | Command::Bench(_) => "warn",
