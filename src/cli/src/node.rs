@@ -42,6 +42,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "HOST:PORT", env = "SYNOD_PEER_ADDRESS")]
     peer_address: Option<String>,
 
+    /// The directory of the certificates: ca.crt, tls.crt and tls.key, as in a Secret of type kubernetes.io/tls. Clients
+    /// must then use TLS, and nodes must show a certificate with a URI of the same partition as this one's,
+    /// synod://<namespace>/<group>/<partition>. The files are read again when they change. Without a directory nothing is
+    /// encrypted, and anybody who reaches the port for nodes may pose as one.
+    #[arg(long, value_name = "DIR", env = "SYNOD_TLS_DIR")]
+    tls_dir: Option<PathBuf>,
+
     /// The size of a segment of the write-ahead log, in bytes.
     #[arg(long, value_name = "BYTES", env = "SYNOD_WAL_SEGMENT_BYTES", default_value_t = 64 << 20)]
     wal_segment_bytes: u64,
@@ -124,6 +131,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         metrics_listen: Some(arguments.metrics_listen),
         client_address: arguments.client_address,
         peer_address: arguments.peer_address,
+        tls_dir: arguments.tls_dir,
         wal_segment_bytes: arguments.wal_segment_bytes,
         ..config
     };

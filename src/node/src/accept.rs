@@ -62,7 +62,8 @@ impl Acceptor {
         Self { listener, places: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))), open }
     }
 
-    async fn next(&mut self) -> (Connection, SocketAddr) {
+    /// The next one. Cancelling this loses none.
+    pub(crate) async fn next(&mut self) -> (Connection, SocketAddr) {
         loop {
             // It is never closed.
             let Ok(place) = self.places.clone().acquire_owned().await else { continue };

@@ -26,6 +26,9 @@ pub struct Config {
     pub client_address: Option<String>,
     /// The host:port at which other nodes reach `peer_listen`; the bound address if it is left out.
     pub peer_address: Option<String>,
+    /// Where the certificates are, as a Secret of type `kubernetes.io/tls` has them: `ca.crt`, `tls.crt` and `tls.key`.
+    /// They are read again when they change. Nothing is encrypted, and anybody may pose as a node, if it is left out.
+    pub tls_dir: Option<PathBuf>,
     /// How replicas behave in time.
     pub raft: raft::Options,
     /// How much replicas let be under way.
@@ -46,6 +49,7 @@ impl Config {
             metrics_listen: Some(any(9090)),
             client_address: None,
             peer_address: None,
+            tls_dir: None,
             raft: raft::Options::default(),
             replica: replica::Options::default(),
             wal_segment_bytes: 64 << 20,

@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::peers::{Address, Peers};
 use crate::service::Forwarder;
 use crate::slot::{Running, Slot, Stage as SlotStage, Standing};
+use crate::tls::Caller;
 use crate::writer::Writer;
 
 /// The greatest request that a partition may be configured to take: one that fits into a frame of a client.
@@ -62,13 +63,14 @@ impl Host {
         metrics: Arc<Metrics>,
         runtime: tokio::runtime::Handle,
     ) -> Self {
+        let forwarder = Forwarder::new(peers.dialer.clone());
         Self {
             config,
             disk,
             peers,
             metrics,
             drain: Drain::default(),
-            forwarder: Forwarder::default(),
+            forwarder,
             runtime,
             slots: RwLock::new(BTreeMap::new()),
             changed: watch::Sender::new(()),
@@ -370,8 +372,8 @@ impl Host {
     }
 
     /// A message from another node. An offer of a snapshot is none: it comes with the snapshot.
-    pub(crate) fn deliver(&self, message: Message, speaker: Option<&Address>) {
-        let Ok(slot) = self.addressee(&message) else { return };
+    pub(crate) fn deliver(&self, caller: &Caller, message: Message, speaker: Option<&Address>) {
+        let Ok(slot) = self.addressee(caller, &message) else { return };
         let (to, bytes) = (message.to, message.encoded_len());
         let message = match wire::message_from_wire(message) {
             Ok(message) => message,
@@ -408,17 +410,25 @@ impl Host {
     }
 
     /// The slot that a message is for.
-    pub(crate) fn addressee(&self, message: &Message) -> Result<Arc<Slot>, Error> {
+    ///
+    /// # Errors
+    /// When it is not here, or the caller is no member of that partition.
+    pub(crate) fn addressee(&self, caller: &Caller, message: &Message) -> Result<Arc<Slot>, Error> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         let fits = |slot: &&Arc<Slot>| {
             slot.partition() == message.partition && group_hash(slot.group()) == message.group
         };
-        slots.values().find(fits).cloned().ok_or_else(|| {
+        let slot = slots.values().find(fits).ok_or_else(|| {
             Error::new(
                 ErrorCode::NotFound,
                 format!("partition {} is not hosted on this node", message.partition),
             )
-        })
+        })?;
+        if caller.may_speak_for(slot.group(), slot.partition()) {
+            return Ok(slot.clone());
+        }
+        let message = format!("the certificate of the caller is not for {}", slot.name());
+        Err(Error::new(ErrorCode::Forbidden, message))
     }
 
     /// Tells all replicas that a node seems to be gone.

@@ -17,12 +17,15 @@
 //! - The network never waits for the disk, nor the other way round.
 //! - Every request and every peer message names its partition: how many replicas a node hosts is placement.
 //! - A replica that fails takes no other one with it.
+//! - Where certificates are given, every connection is encrypted, and nodes take messages only from members of the same
+//!   partition.
 //!
 //! What must not go here: anything that decides about data. That is the replica's, where the simulator can see it.
 
 mod accept;
 mod clock;
 mod config;
+mod dialer;
 mod drain;
 mod driver;
 mod home;
@@ -39,6 +42,7 @@ mod scans;
 mod service;
 mod slot;
 mod snapshots;
+mod tls;
 mod writer;
 
 pub use accept::connections;
@@ -47,6 +51,7 @@ pub use config::{Config, ListenError};
 pub use home::{Home, HomeError, Opened};
 pub use log::{LogWriter, Write};
 pub use node::{Node, StartError};
+pub use tls::TlsError;
 
 #[cfg(test)]
 mod tests;

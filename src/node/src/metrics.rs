@@ -18,6 +18,9 @@ use synod_types::ErrorCode;
 /// A number that goes up and down.
 pub(crate) type Number = Gauge<i64>;
 
+/// A number that only goes up.
+pub(crate) type Count = Counter;
+
 /// Which replica a number is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -157,6 +160,7 @@ pub(crate) struct Metrics {
     registry: Mutex<Registry>,
     replicas: Families,
     connections: Family<[(&'static str, &'static str); 1], Number>,
+    refused: Family<[(&'static str, &'static str); 1], Count>,
     links: Number,
     links_lost: Counter,
     messages_lost: Counter,
@@ -174,6 +178,7 @@ impl Metrics {
         let metrics = Self {
             registry: Mutex::new(registry),
             connections: Family::default(),
+            refused: Family::default(),
             links: Number::default(),
             links_lost: Counter::default(),
             messages_lost: Counter::default(),
@@ -195,6 +200,8 @@ impl Metrics {
         registry.register("replica_snapshots_failed", help, snapshots_failed.clone());
         let help = "Open connections, by the port they came to";
         registry.register("node_connections", help, self.connections.clone());
+        let help = "Connections refused for want of a handshake or of the right certificate, by the port they came to";
+        registry.register("node_connections_refused", help, self.refused.clone());
         let help = "Connections to other nodes that are up";
         registry.register("node_peer_links", help, self.links.clone());
         let help = "Connections to other nodes that broke or could not be made";
@@ -213,6 +220,11 @@ impl Metrics {
     /// The open connections of a port.
     pub(crate) fn connections(&self, port: &'static str) -> Number {
         self.connections.get_or_create(&[("port", port)]).clone()
+    }
+
+    /// The connections that were refused at a port.
+    pub(crate) fn refused(&self, port: &'static str) -> Count {
+        self.refused.get_or_create(&[("port", port)]).clone()
     }
 
     /// A connection to another node is up.

@@ -1,9 +1,11 @@
 //! The node as a whole: it listens, serves, and goes down in order.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::Stream;
 use synod_proto::DESCRIPTORS;
 use synod_proto::admin::v1::admin_server::AdminServer;
 use synod_proto::counter::v1::counter_server::CounterServer;
@@ -30,12 +32,14 @@ use tonic_reflection::server as reflection;
 
 use crate::accept::{Acceptor, room_for_connections};
 use crate::config::{Config, FRAME_BYTES_MAX, ListenError};
+use crate::dialer::Dialer;
 use crate::driver::Mail;
 use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::peers::{MESSAGE_BYTES_MAX, Peers};
 use crate::service::{AdminService, PeerService, SessionService, UnaryService, ask, health};
 use crate::slot::Standing;
+use crate::tls::{self, Served, Side, Tls, TlsError};
 
 /// The most connections of clients, of other nodes, and for metrics; fewer where the system allows fewer files.
 const CLIENTS_MAX: usize = 16_384;
@@ -54,6 +58,9 @@ pub enum StartError {
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data directory cannot be used.
     #[error("cannot use the data directory \"{dir}\"")]
     Data {
@@ -90,6 +97,7 @@ impl Node {
         };
         disk.create_dir_all(&config.data_dir).map_err(data)?;
         let lock = disk.lock_dir(&config.data_dir).map_err(data)?;
+        let tls = config.tls_dir.as_deref().map(Tls::open).transpose()?.map(Arc::new);
         let clients = listen(config.client_listen, "clients").await?;
         let peers = listen(config.peer_listen, "other nodes").await?;
         let metrics = match config.metrics_listen {
@@ -105,7 +113,8 @@ impl Node {
         let (lost, mut lost_nodes) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Handle::current();
         let counters = Arc::new(Metrics::new(&config.name, env!("CARGO_PKG_VERSION")));
-        let links = Arc::new(Peers::new(hello, runtime.clone(), lost, counters.clone()));
+        let links =
+            Arc::new(Peers::new(hello, Dialer::new(tls.clone()), runtime.clone(), lost, counters.clone()));
         let host = Arc::new(Host::new(config, disk, links, counters, runtime));
         let dir = host.config().data_dir.display().to_string();
         host.start_all().map_err(|source| StartError::Data { dir, source })?;
@@ -119,9 +128,16 @@ impl Node {
         let (health, reporting) = health(host.clone()).await;
         servers.spawn(reporting);
         let routes = client_routes(&host, health);
-        serve(&mut servers, routes, accept(clients, "clients", CLIENTS_MAX), ending.clone());
+        let incoming =
+            |acceptor, side, port| tls::serve(acceptor, tls.clone(), side, host.metrics.refused(port));
+        let from_clients = incoming(accept(clients, "clients", CLIENTS_MAX), Side::Clients, "clients");
+        serve(&mut servers, routes, from_clients, ending.clone());
         let routes = peer_routes(&host, ending.clone());
-        serve(&mut servers, routes, accept(peers, "nodes", NODES_MAX), ending.clone());
+        let from_nodes = incoming(accept(peers, "nodes", NODES_MAX), Side::Nodes, "nodes");
+        serve(&mut servers, routes, from_nodes, ending.clone());
+        if let Some(tls) = tls.clone() {
+            servers.spawn(ended(tls.follow(), ending.clone()));
+        }
         if let Some(metrics) = metrics {
             let acceptor = accept(metrics, "metrics", SCRAPERS_MAX);
             servers.spawn(crate::http::serve(host.clone(), acceptor, ending));
@@ -258,12 +274,25 @@ fn peer_routes(host: &Arc<Host>, ending: watch::Receiver<bool>) -> Routes {
     Routes::new(peer)
 }
 
-fn serve(servers: &mut JoinSet<()>, routes: Routes, acceptor: Acceptor, mut ending: watch::Receiver<bool>) {
+/// Does something until the node goes down.
+async fn ended(work: impl Future<Output = ()>, mut ending: watch::Receiver<bool>) {
+    tokio::select! {
+        () = work => {}
+        _ = ending.wait_for(|ending| *ending) => {}
+    }
+}
+
+fn serve(
+    servers: &mut JoinSet<()>,
+    routes: Routes,
+    incoming: impl Stream<Item = io::Result<Served>> + Send + 'static,
+    mut ending: watch::Receiver<bool>,
+) {
     let end = async move {
         let _ = ending.wait_for(|ending| *ending).await;
     };
     servers.spawn(async move {
-        let served = server().add_routes(routes).serve_with_incoming_shutdown(acceptor.into_stream(), end);
+        let served = server().add_routes(routes).serve_with_incoming_shutdown(incoming, end);
         if let Err(error) = served.await {
             tracing::error!(%error, "a server stopped");
         }

@@ -23,6 +23,7 @@ use crate::host::Host;
 use crate::metrics::Transfer;
 use crate::slot::{Slot, Standing};
 use crate::snapshots::{offered, snapshot_of};
+use crate::tls::Caller;
 
 /// How long the next chunk may take. Whoever sends nothing must not keep others from sending.
 const CHUNK_PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +31,7 @@ const CHUNK_PATIENCE: Duration = Duration::from_secs(10);
 /// Receives a snapshot for a replica, makes it durable, checks it, and hands it to the replica.
 pub(crate) async fn receive(
     host: &Arc<Host>,
+    caller: &Caller,
     first: SnapshotChunk,
     mut chunks: Streaming<SnapshotChunk>,
 ) -> Result<(), Error> {
@@ -37,7 +39,7 @@ pub(crate) async fn receive(
         let text = "the first chunk of a snapshot must carry the message that it belongs to";
         return Err(Error::new(ErrorCode::Invalid, text));
     };
-    let slot = host.addressee(&message)?;
+    let slot = host.addressee(caller, &message)?;
     check_offer(&slot, &message)?;
     let (metadata, id) = (offered(&message)?, snapshot_of(&message)?);
     let Ok(_turn) = slot.receiving.try_lock() else {

@@ -14,8 +14,9 @@ use synod_proto::peer::v1::peer_client::PeerClient;
 use synod_proto::peer::v1::{Frame, Hello, Message};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
+use crate::dialer::{Dialer, reason};
 use crate::metrics::Metrics;
 
 /// The host:port of a node.
@@ -41,7 +42,6 @@ const GIVE_UP: Duration = Duration::from_secs(60);
 /// Messages that have waited longer than this for a connection are not worth sending any more.
 const FRESH: Duration = Duration::from_millis(200);
 
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_millis(1_000);
 
@@ -50,6 +50,7 @@ type Queues = Mutex<BTreeMap<Address, mpsc::Sender<Message>>>;
 /// The connections of this node to others.
 pub(crate) struct Peers {
     hello: Hello,
+    pub(crate) dialer: Dialer,
     runtime: tokio::runtime::Handle,
     queues: Arc<Queues>,
     /// Told the address of every node that seems to be gone.
@@ -60,11 +61,12 @@ pub(crate) struct Peers {
 impl Peers {
     pub(crate) fn new(
         hello: Hello,
+        dialer: Dialer,
         runtime: tokio::runtime::Handle,
         lost: mpsc::UnboundedSender<Address>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { hello, runtime, queues: Arc::default(), lost, metrics }
+        Self { hello, dialer, runtime, queues: Arc::default(), lost, metrics }
     }
 
     /// Sends a message, or loses it.
@@ -89,6 +91,7 @@ impl Peers {
         let (queue, messages) = mpsc::channel(QUEUE_MESSAGES);
         let link = Link {
             hello: self.hello.clone(),
+            dialer: self.dialer.clone(),
             address,
             queues: self.queues.clone(),
             lost: self.lost.clone(),
@@ -97,20 +100,6 @@ impl Peers {
         self.runtime.spawn(link.run(messages));
         queue
     }
-}
-
-/// A channel to a node, connected.
-pub(crate) async fn connect(address: &str) -> Result<Channel, tonic::transport::Error> {
-    Endpoint::from_shared(format!("http://{address}"))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(16 << 20)
-        .http2_keep_alive_interval(Duration::from_secs(2))
-        .keep_alive_timeout(Duration::from_secs(3))
-        .keep_alive_while_idle(true)
-        .connect()
-        .await
 }
 
 /// A client of a node for peers.
@@ -136,6 +125,7 @@ fn in_frames(batch: Vec<Message>) -> Vec<Vec<Message>> {
 
 struct Link {
     hello: Hello,
+    dialer: Dialer,
     address: Address,
     queues: Arc<Queues>,
     lost: mpsc::UnboundedSender<Address>,
@@ -148,7 +138,7 @@ impl Link {
         let mut backoff = BACKOFF_MIN;
         let (mut last_wanted, mut emptied) = (Instant::now(), Instant::now());
         loop {
-            match connect(&self.address).await {
+            match self.dialer.connect(&self.address).await {
                 Ok(channel) => {
                     backoff = BACKOFF_MIN;
                     if emptied.elapsed() > FRESH {
@@ -164,7 +154,7 @@ impl Link {
                     tracing::debug!(address = %self.address, "connection to a node broken");
                 }
                 Err(error) => {
-                    tracing::debug!(address = %self.address, %error, "no connection to a node");
+                    tracing::debug!(address = %self.address, error = reason(&error), "no connection to a node");
                     while messages.try_recv().is_ok() {
                         last_wanted = Instant::now();
                     }

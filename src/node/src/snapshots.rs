@@ -13,11 +13,12 @@ use synod_types::{Error, ErrorCode, MemberId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::dialer::reason;
 use crate::driver::{Mail, Surroundings};
 use crate::home::{Home, HomeError};
 use crate::mailbox::Mailbox;
 use crate::metrics::Transfer;
-use crate::peers::{self, Address};
+use crate::peers::{self, Address, Peers};
 
 const CHUNK_BYTES: u32 = 512 << 10;
 
@@ -52,7 +53,7 @@ pub(crate) fn send(
     let runtime = surroundings.runtime.clone();
     runtime.spawn(async move {
         let begin = Instant::now();
-        let sent = stream(&surroundings.home, &address, message).await;
+        let sent = stream(&surroundings.home, &surroundings.peers, &address, message).await;
         surroundings.metrics.snapshot(Transfer::Send, begin.elapsed(), sent.is_ok());
         match &sent {
             Ok(()) => tracing::info!(replica = surroundings.name, member = %to, "snapshot sent"),
@@ -64,12 +65,12 @@ pub(crate) fn send(
     });
 }
 
-async fn stream(home: &Home, address: &str, message: Message) -> Result<(), Error> {
+async fn stream(home: &Home, peers: &Peers, address: &str, message: Message) -> Result<(), Error> {
     let id = snapshot_of(&message)?;
     let reader = home.snapshots().and_then(|store| Ok(store.reader(id)?)).map_err(Error::from)?;
     let total_bytes = reader.file().bytes;
-    let unreachable = |error: &dyn std::fmt::Display| Error::new(ErrorCode::Unavailable, error.to_string());
-    let channel = peers::connect(address).await.map_err(|error| unreachable(&error))?;
+    let unreachable = |error| Error::new(ErrorCode::Unavailable, reason(&error));
+    let channel = peers.dialer.connect(address).await.map_err(unreachable)?;
     let (chunks, outbound) = mpsc::channel(2);
     let first = SnapshotChunk { message: Some(message), total_bytes, data: Bytes::new() };
     let reading = async move {

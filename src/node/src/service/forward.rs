@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Streaming;
 
-use crate::peers::connect;
+use crate::dialer::{Dialer, reason};
 
 /// A stream that carried nothing for this long is closed: leaders move.
 const IDLE: Duration = Duration::from_secs(60);
@@ -31,8 +31,8 @@ type Destination = (String, String, u32);
 type Place = Arc<tokio::sync::Mutex<Option<mpsc::UnboundedSender<Asked>>>>;
 
 /// The streams to leaders on other nodes.
-#[derive(Default)]
 pub(crate) struct Forwarder {
+    dialer: Dialer,
     streams: Mutex<BTreeMap<Destination, Place>>,
 }
 
@@ -43,6 +43,10 @@ struct Asked {
 }
 
 impl Forwarder {
+    pub(crate) const fn new(dialer: Dialer) -> Self {
+        Self { dialer, streams: Mutex::new(BTreeMap::new()) }
+    }
+
     /// Sends one request to a replica on another node and returns its answer. The other node never passes it on.
     ///
     /// # Errors
@@ -73,7 +77,7 @@ impl Forwarder {
         if let Some(open) = stream.as_ref().filter(|stream| !stream.is_closed()) {
             return Ok(open.clone());
         }
-        let opened = timeout(OPEN_PATIENCE, open(destination)).await;
+        let opened = timeout(OPEN_PATIENCE, open(&self.dialer, destination)).await;
         let opened = opened.unwrap_or_else(|_| Err(unreachable(&destination.0, "no answer in time")))?;
         Ok(stream.insert(opened).clone())
     }
@@ -92,9 +96,9 @@ fn broken(why: &str) -> Error {
 }
 
 /// Opens a session stream; nothing has been asked on it when this fails.
-async fn open(destination: &Destination) -> Result<mpsc::UnboundedSender<Asked>, Error> {
+async fn open(dialer: &Dialer, destination: &Destination) -> Result<mpsc::UnboundedSender<Asked>, Error> {
     let (address, group, partition) = destination;
-    let channel = connect(address).await.map_err(|error| unreachable(address, error))?;
+    let channel = dialer.connect(address).await.map_err(|error| unreachable(address, reason(&error)))?;
     let hello = Hello { group: group.clone(), partition: *partition, client: "another node".to_owned() };
     let (frames, outbound) = mpsc::unbounded_channel();
     // Nobody has taken the other end yet.

@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::offers;
 use crate::peers::Address;
 use crate::service::status;
+use crate::tls::Caller;
 
 /// The longest address: a DNS name and a port.
 const ADDRESS_BYTES_MAX: usize = 255 + 6;
@@ -31,6 +32,7 @@ impl Peer for PeerService {
         &self,
         request: Request<Streaming<Frame>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
+        let caller = caller(&request);
         let mut frames = request.into_inner();
         let host = self.host.clone();
         // Nothing is answered; the stream ends when the other side's does, so that either notices.
@@ -50,7 +52,7 @@ impl Peer for PeerService {
                         .map(Address::from);
                 }
                 for message in frame.messages {
-                    host.deliver(message, speaker.as_ref());
+                    host.deliver(&caller, message, speaker.as_ref());
                 }
             }
         };
@@ -61,9 +63,14 @@ impl Peer for PeerService {
         &self,
         request: Request<Streaming<SnapshotChunk>>,
     ) -> Result<Response<InstallSnapshotResponse>, Status> {
+        let caller = caller(&request);
         let mut chunks = request.into_inner();
         let first = chunks.next().await.transpose()?.unwrap_or_default();
-        offers::receive(&self.host, first, chunks).await.map_err(status)?;
+        offers::receive(&self.host, &caller, first, chunks).await.map_err(status)?;
         Ok(Response::new(InstallSnapshotResponse {}))
     }
+}
+
+fn caller<T>(request: &Request<T>) -> Caller {
+    request.extensions().get().cloned().unwrap_or(Caller::Nobody)
 }

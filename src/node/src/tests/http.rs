@@ -8,9 +8,10 @@ use tokio::net::TcpStream;
 use super::*;
 
 /// What is documented. A family's name; counters and histograms have suffixes on the page.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 28] = [
     "synod_node_build",
     "synod_node_connections",
+    "synod_node_connections_refused",
     "synod_node_peer_links",
     "synod_node_peer_links_lost",
     "synod_node_peer_messages_lost",

@@ -10,11 +10,13 @@ mod recovery;
 mod replication;
 mod services;
 mod sessions;
+mod tls;
 mod unary;
 mod watches;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use synod_proto::admin::v1::admin_client::AdminClient;
@@ -29,6 +31,7 @@ use tokio::time::{Instant, sleep};
 use tonic::Status;
 use tonic::transport::Channel;
 
+use self::tls::{Authority, Leaf};
 use crate::{Config, Node};
 
 const GROUP: &str = "default/sample";
@@ -42,13 +45,20 @@ struct Cluster {
     nodes: BTreeMap<usize, Node>,
     ports: BTreeMap<usize, (SocketAddr, SocketAddr)>,
     limits: Option<Limits>,
+    /// Who vouches for the nodes, if anything is encrypted.
+    authority: Option<Authority>,
 }
 
 impl Cluster {
     /// Nodes that host nothing yet.
     async fn new(size: usize) -> Self {
+        Self::with(size, None).await
+    }
+
+    async fn with(size: usize, authority: Option<Authority>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut cluster = Self { dir, nodes: BTreeMap::new(), ports: BTreeMap::new(), limits: None };
+        let mut cluster =
+            Self { dir, nodes: BTreeMap::new(), ports: BTreeMap::new(), limits: None, authority };
         for number in 0..size {
             cluster.start(number).await;
         }
@@ -57,7 +67,12 @@ impl Cluster {
 
     /// Nodes that host a group in which every partition has a leader.
     async fn of_partitions(size: usize, partitions: u32) -> Self {
-        let cluster = Self::new(size).await;
+        Self::new(size).await.begun(partitions).await
+    }
+
+    /// The same nodes, once they host a group in which every partition has a leader.
+    async fn begun(self, partitions: u32) -> Self {
+        let cluster = self;
         for partition in 0..partitions {
             cluster.bootstrap(partition, partitions).await;
         }
@@ -74,6 +89,7 @@ impl Cluster {
             client_listen,
             peer_listen,
             metrics_listen: Some(any),
+            tls_dir: self.tls_dir(number),
             wal_segment_bytes: 2 << 20,
             ..Config::new(format!("node-{number}"), self.dir.path().join(number.to_string()))
         };
@@ -88,7 +104,21 @@ impl Cluster {
     }
 
     async fn channel(&self, number: usize) -> Channel {
-        connect(self.ports[&number].0).await
+        let address = self.ports[&number].0;
+        match &self.authority {
+            Some(authority) => authority.connect(address).await.unwrap(),
+            None => connect(address).await,
+        }
+    }
+
+    /// The directory of a node's certificates, with good ones unless there are any already.
+    fn tls_dir(&self, number: usize) -> Option<PathBuf> {
+        let authority = self.authority.as_ref()?;
+        let dir = self.dir.path().join(format!("{number}-tls"));
+        if !dir.exists() {
+            authority.issue(&Leaf::default()).write(&dir, &authority.pem);
+        }
+        Some(dir)
     }
 
     async fn admin(&self, number: usize) -> AdminClient<Channel> {
