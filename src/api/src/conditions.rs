@@ -1,7 +1,7 @@
 //! The types and reasons of the conditions in a status.
 //!
 //! A type is a question that tools wait on, so it never changes its meaning. A reason is one word for why; the
-//! message beside it says what to do. `True` is good for [`READY`] and a matter of fact for the others, of which
+//! message beside it says what to do. `True` is good for [`READY`] and [`CERTIFICATES_READY`] and a matter of fact for the others, of which
 //! [`DEGRADED`], [`QUORUM_LOST`] and [`SPEC_REJECTED`] are bad.
 
 /// Every partition has a leader and all its members answer; of a primitive: it exists as declared.
@@ -14,6 +14,8 @@ pub const DEGRADED: &str = "Degraded";
 pub const QUORUM_LOST: &str = "QuorumLost";
 /// The spec asks for what cannot be had. The group serves on as it was.
 pub const SPEC_REJECTED: &str = "SpecRejected";
+/// Every replica has a certificate that is fit, or the spec wants none.
+pub const CERTIFICATES_READY: &str = "CertificatesReady";
 /// `spec.paused` is set: the operator changes nothing.
 pub const PAUSED: &str = "Paused";
 
@@ -39,6 +41,10 @@ pub mod reasons {
     pub const INVALID_SPEC: &str = "InvalidSpec";
     /// Somebody paused the group.
     pub const PAUSED_BY_SPEC: &str = "PausedBySpec";
+    /// The spec wants nothing to be encrypted.
+    pub const PLAIN_TEXT: &str = "PlainText";
+    /// The certificates that there are, or are to come, are not fit; those that were in use stay.
+    pub const CERTIFICATE_REFUSED: &str = "CertificateRefused";
     /// The group that a primitive names does not exist.
     pub const GROUP_NOT_FOUND: &str = "GroupNotFound";
     /// The group that a primitive names does not serve.

@@ -5,6 +5,8 @@
 //! | Service of the group, ServiceAccount | `<group>` | `sample` |
 //! | StatefulSet, client Service, PodDisruptionBudget, ConfigMap of a partition | `<group>-p<partition>` | `sample-p0` |
 //! | headless Service of a partition | `<group>-p<partition>-peers` | `sample-p0-peers` |
+//! | Secret with the key by which the operator signs certificates of the group | `<group>-ca` | `sample-ca` |
+//! | Secret with the certificate of a partition | `<group>-p<partition>-tls` | `sample-p0-tls` |
 //! | pod of a replica | `<group>-p<partition>-<ordinal>` | `sample-p0-2` |
 //! | PersistentVolumeClaim of a replica | `data-<group>-p<partition>-<ordinal>` | `data-sample-p0-2` |
 //!
@@ -39,6 +41,16 @@ pub fn partition(group: &str, partition: PartitionId) -> String {
 /// The headless Service that gives the pods of a partition their DNS names.
 pub fn headless_service(group: &str, partition: PartitionId) -> String {
     format!("{group}-p{partition}-peers")
+}
+
+/// The Secret with the key by which the operator signs the certificates of a group.
+pub fn authority(group: &str) -> String {
+    format!("{group}-ca")
+}
+
+/// The Secret with the certificate of the replicas of a partition.
+pub fn certificate(group: &str, partition: PartitionId) -> String {
+    format!("{group}-p{partition}-tls")
 }
 
 /// The pod of one replica.

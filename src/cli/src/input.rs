@@ -21,6 +21,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     SpanParser::new().parse_unsigned_duration(text).map_err(wrong)
 }
 
+/// Reads the text of a file.
+pub(crate) fn text_of_file(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("it cannot be read: {error}"))
+}
+
 /// A time to live.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 #[group(skip)]

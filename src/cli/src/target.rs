@@ -28,6 +28,11 @@ pub(crate) struct Target {
     #[arg(long, short, global = true, value_name = "NAME", env = "SYNOD_GROUP")]
     group: Option<String>,
 
+    /// A file with the certificates, in PEM, of those whom to trust about replicas, instead of those that the controller
+    /// names.
+    #[arg(long, global = true, value_name = "FILE", env = "SYNOD_CA", value_parser = input::text_of_file)]
+    ca: Option<String>,
+
     /// How long to try before giving up, whatever fails on the way.
     #[arg(
         long,
@@ -99,6 +104,9 @@ impl Target {
         if let Some(controller) = said(self.controller.as_ref()) {
             builder = builder.controller(controller);
         }
+        if let Some(ca) = &self.ca {
+            builder = builder.ca(ca);
+        }
         if let Some(namespace) = said(self.namespace.as_ref()) {
             builder = builder.namespace(namespace);
         }
@@ -159,10 +167,15 @@ impl Target {
         }
     }
 
-    /// The group as the controller describes it.
+    /// The group as the controller describes it, but for whom to trust if that was said.
     pub(crate) async fn describe(&self) -> Result<controller::Group, Failure> {
         let name = self.group_name();
-        self.ask(async |controller, namespace| controller.group(namespace, &name).await).await
+        let mut group =
+            self.ask(async |controller, namespace| controller.group(namespace, &name).await).await?;
+        if let Some(ca) = &self.ca {
+            group.ca_pem.clone_from(ca);
+        }
+        Ok(group)
     }
 
     /// The groups of the namespace, or of all.

@@ -10,6 +10,7 @@ use tonic::transport::Channel;
 
 use crate::connections;
 use crate::error::{Error, Result};
+use crate::trust::Trust;
 
 pub use synod_proto::admin::v1::{
     BootstrapRequest as Birth, MemberStatus, Phase, Replica, Role, StatusResponse as NodeStatus,
@@ -41,12 +42,20 @@ pub struct Prepared {
 }
 
 impl Admin {
-    /// The node at host:port. Connects when it is first asked, on the runtime of the caller.
+    /// The node at host:port, which speaks plain text. Connects when it is first asked, on the runtime of the caller.
     ///
     /// # Errors
     /// [`ErrorCode::Invalid`](synod_types::ErrorCode::Invalid) when that is no address.
     pub fn new(address: &str) -> Result<Self> {
-        Ok(Self { client: AdminClient::new(connections::channel(address)?) })
+        Self::trusting(&Trust::plain_text(), address)
+    }
+
+    /// The node at host:port, if it is to be trusted.
+    ///
+    /// # Errors
+    /// As [`Admin::new`].
+    pub fn trusting(trust: &Trust, address: &str) -> Result<Self> {
+        Ok(Self { client: AdminClient::new(connections::channel_to_replica(address, trust)?) })
     }
 
     /// How every replica on the node stands.

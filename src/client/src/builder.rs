@@ -15,7 +15,8 @@ use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::group::Environment;
 use crate::partition::pipeline::Settings;
-use crate::resolver::{ControllerResolver, Resolver};
+use crate::resolver::{ControllerResolver, Resolver, TrustingResolver};
+use crate::trust::Trust;
 
 /// Where a controller is on this machine: `synod dev`.
 const LOCAL_CONTROLLER: &str = "http://127.0.0.1:5679";
@@ -36,6 +37,7 @@ pub struct ClientBuilder {
     group: Option<String>,
     application: Option<String>,
     client_name: Option<String>,
+    ca_pem: Option<String>,
     session_timeout: Duration,
     request_timeout: Duration,
     #[cfg(any(test, feature = "embedded"))]
@@ -52,6 +54,7 @@ impl ClientBuilder {
             group: None,
             application: None,
             client_name: None,
+            ca_pem: None,
             session_timeout: Duration::from_secs(15),
             request_timeout: Duration::from_secs(10),
             #[cfg(any(test, feature = "embedded"))]
@@ -109,6 +112,14 @@ impl ClientBuilder {
         self
     }
 
+    /// The authorities whose certificates replicas must show, in PEM, instead of those that the controller names. With
+    /// them nothing is ever said to a replica in plain text.
+    #[must_use]
+    pub fn ca(mut self, pem: impl Into<String>) -> Self {
+        self.ca_pem = Some(pem.into());
+        self
+    }
+
     /// How long locks and candidacies outlive a client that has gone silent: 1 second to 24 hours, 15 seconds if nothing
     /// is said. Shorter frees them sooner, and loses them sooner to a network that is cut off for a while.
     #[must_use]
@@ -161,6 +172,10 @@ impl ClientBuilder {
                 let controller = Controller::new(&address, credentials)?;
                 (Arc::new(ControllerResolver::new(controller.clone())), Some(controller))
             }
+        };
+        let resolver = match self.ca_pem.map(Trust::authorities).transpose()? {
+            Some(trust) => Arc::new(TrustingResolver::new(resolver, trust)),
+            None => resolver,
         };
         let settings = Settings {
             session_timeout: self.session_timeout,
@@ -244,6 +259,7 @@ mod tests {
             (ClientBuilder::new().client_name("x".repeat(256)), "client_name"),
             (ClientBuilder::new().controller("no address"), "no address"),
             (ClientBuilder::new().credentials(Credentials::Token("two words".into())), "token"),
+            (ClientBuilder::new().ca("rubbish"), "give certificates in PEM"),
         ];
         for (builder, named) in refused {
             let error = builder.build().await.unwrap_err();

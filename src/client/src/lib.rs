@@ -51,6 +51,12 @@
 //! - **What is held is given up in time.** A [`Guard`] or [`Candidacy`] counts as lost before the server could give what
 //!   it holds to somebody else.
 //!
+//! # Encryption
+//!
+//! The controller names the authorities that sign the certificates of a group's replicas, and a client believes nobody
+//! else to be one; a group that is declared as plain text is spoken to in plain text. A program that would rather not
+//! believe the controller names the authorities itself: [`ClientBuilder::ca`].
+//!
 //! # Timeouts and cancellation
 //!
 //! An operation tries for as long as the request timeout, over all leaders that come and go. Dropping its future gives it
@@ -83,6 +89,7 @@ mod hold;
 mod partition;
 mod primitives;
 mod tenure;
+mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -109,3 +116,4 @@ pub use primitives::{
     Value, ValueChange, Versioned, Watched, Written,
 };
 pub use synod_types::{ErrorCode, Fence, PartitionId, Position, PrimitiveKind, Version};
+pub use trust::Trust;

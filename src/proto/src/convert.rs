@@ -107,7 +107,16 @@ mod status {
 
     /// What a status means that carries no error of ours: it comes from a proxy, or from the transport.
     fn foreign(status: &Status) -> Error {
-        let message = status.message().to_owned();
+        let mut message = status.message().to_owned();
+        let mut source = std::error::Error::source(status);
+        while let Some(cause) = source {
+            // The transport says "transport error", and only what is behind it says what happened.
+            let text = cause.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            source = cause.source();
+        }
         match status.code() {
             Code::InvalidArgument => Error::new(ErrorCode::Invalid, message),
             Code::NotFound => Error::new(ErrorCode::NotFound, message),

@@ -5,6 +5,7 @@ mod limits;
 mod pod;
 mod protocol;
 mod rules;
+mod security;
 mod spec;
 mod status;
 mod storage;
@@ -12,6 +13,7 @@ mod storage;
 pub use limits::LimitsSpec;
 pub use pod::PodSpec;
 pub use protocol::{ProtocolSpec, ProtocolType, RaftSpec};
+pub use security::{SecuritySpec, TlsSpec, TlsType};
 pub use spec::{
     Durability, MEMBERS_MAX, PARTITIONS_MAX, PartitionGroup, PartitionGroupSpec, REPLICAS_MAX, UpdatePolicy,
     UpdateType,

@@ -161,6 +161,22 @@ fn limit_or(field: &str, default: u64) -> String {
     format!("(has(self.{field}) ? self.{field} : {default})")
 }
 
+pub(super) fn secret_goes_with_type() -> Rule {
+    rule_with(
+        "has(self.secretName) == (self.type == 'Secret')",
+        "type %s: name a Secret with type Secret, and none with any other type",
+        &["self.type"],
+    )
+    .field_path(".secretName")
+}
+
+pub(super) fn tls_stays() -> Rule {
+    rule(
+        "self == oldSelf",
+        "how connections are encrypted cannot be changed: leave it as it was, or create another group",
+    )
+}
+
 pub(super) fn labels_keep_off() -> Rule {
     rule(
         "self.all(key, !key.startsWith('app.kubernetes.io/') && !key.startsWith('synod.dev/'))",

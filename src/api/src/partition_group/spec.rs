@@ -8,7 +8,7 @@ use super::rules::{
     durability_exists, members_fit_status, name_fits_service, name_is_no_partition, name_leaves_room,
     partitions_stay, raft_has_odd_replicas,
 };
-use super::{LimitsSpec, PartitionGroupStatus, PodSpec, ProtocolSpec, StorageSpec};
+use super::{LimitsSpec, PartitionGroupStatus, PodSpec, ProtocolSpec, SecuritySpec, StorageSpec};
 
 /// The most partitions of one group. Each is a StatefulSet with a budget, a configuration and two Services, so a
 /// thousand are about what one namespace should bear; the format of the data would allow 32768.
@@ -145,6 +145,10 @@ pub struct PartitionGroupSpec {
     /// Bounds on what each partition accepts and keeps. Those left out have the defaults that their fields tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsSpec>,
+
+    /// What protects the group from others on the network.
+    #[serde(default)]
+    pub security: SecuritySpec,
 
     /// What the pods of the replicas look like, beyond what the operator decides. `synod dev` does not use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -53,6 +53,11 @@ pub struct PartitionGroupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 
+    /// The certificates, in PEM, of those who sign the certificates of the replicas: what clients trust. It is missing
+    /// where nothing is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_pem: Option<String>,
+
     /// Each partition, in the order of the ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = PARTITIONS_MAX))]

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Channel;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 use super::connect::Connection;
 
@@ -94,7 +94,13 @@ async fn connect(connection: &Connection) -> anyhow::Result<(mpsc::Sender<Client
     let hello = Hello { group: topology.full_name(), partition: 0, client: "synod-bench".to_owned() };
     loop {
         let Some(endpoint) = endpoints.next() else { return Err(last) };
-        let channel = Channel::from_shared(format!("http://{endpoint}"))?.connect_lazy();
+        let channel = match topology.trust.ca_pem() {
+            Some(ca) => {
+                let config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+                Endpoint::from_shared(format!("https://{endpoint}"))?.tls_config(config)?.connect_lazy()
+            }
+            None => Endpoint::from_shared(format!("http://{endpoint}"))?.connect_lazy(),
+        };
         let (frames, outbound) = mpsc::channel(4);
         // Whether it leads: a keep-alive of no session is answered by the leader alone with what is wrong with it.
         let probe = Request { tag: 0, body: Some(request::Body::KeepAlive(KeepAlive { session_id: 0 })) };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use synod_client::admin::{self, Admin, MemberRole, Phase, ReplicaName, Role};
 use synod_client::controller;
-use synod_client::{ErrorCode, PartitionId};
+use synod_client::{ErrorCode, PartitionId, Trust};
 use synod_types::MemberId;
 use tokio::time::{Instant, sleep};
 
@@ -255,9 +255,10 @@ async fn replicas(group: &controller::Group) -> Result<Vec<Replica>, Failure> {
     let members = group.partitions.iter().flat_map(|partition| &partition.members);
     let endpoints: BTreeSet<_> =
         members.map(|member| member.endpoint.as_str()).filter(|endpoint| !endpoint.is_empty()).collect();
+    let trust = Trust::said(&group.ca_pem)?;
     let mut replicas = Vec::new();
     for endpoint in endpoints {
-        match Admin::new(endpoint)?.status().await {
+        match Admin::trusting(&trust, endpoint)?.status().await {
             Ok(status) => {
                 let here = status.replicas.into_iter().filter(|replica| replica.group == name);
                 replicas.extend(here.map(|replica| Replica::new(&status.node, replica)));
@@ -289,7 +290,7 @@ impl<'a> At<'a> {
             Failure::not_found(format!("the group {name:?} has no partition {id}: it has {count}, from 0 on"))
         })?;
         let asked = pick(found.leader, &found.members)?;
-        let admin = Admin::new(&asked.endpoint)?;
+        let admin = Admin::trusting(&Trust::said(&group.ca_pem)?, &asked.endpoint)?;
         Ok(Self { admin, group: name, partition: id, members: &found.members })
     }
 
@@ -367,7 +368,7 @@ async fn join(
 ) -> Result<MemberId, Failure> {
     let group = target.describe().await?;
     let name = format!("{}/{}", group.namespace, group.name);
-    let newcomer = Admin::new(&client_address)?;
+    let newcomer = Admin::trusting(&Trust::said(&group.ca_pem)?, &client_address)?;
     let node = newcomer.status().await?.node;
     let replica = ReplicaName { group: &name, partition: PartitionId(partition.id) };
     let prepared = newcomer.prepare(replica).await?;

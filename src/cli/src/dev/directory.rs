@@ -16,6 +16,7 @@ use super::merge::{accept, set_aside};
 use super::node::{Order, forward};
 use super::ports;
 use super::state::{NodeState, Origin, key_of};
+use super::wanted::not_here;
 
 /// The groups that run here.
 #[derive(Debug)]
@@ -67,6 +68,9 @@ impl LocalDirectory {
         if state.group(&key).is_some() {
             let message = format!("there is a group {}/{} already", key.0, key.1);
             return Err(Error::new(ErrorCode::AlreadyExists, message).into());
+        }
+        if let Some(problem) = not_here(group) {
+            return Err(Error::new(ErrorCode::Invalid, problem.to_string()).into());
         }
         accept(&mut state, settings, Origin::Api, group)?;
         let nodes = state.group(&key).map(|group| group.nodes.clone()).unwrap_or_default();

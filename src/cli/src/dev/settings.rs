@@ -15,7 +15,8 @@ use super::ports::Scheme;
 /// process, which hosts one replica of every partition; whatever of them crashes is started again, and whatever loses
 /// its data is replaced by a new member.
 ///
-/// Everything is kept in the data directory and survives restarts. Ctrl-C stops all.
+/// Everything is kept in the data directory and survives restarts. Nothing is encrypted, whatever the files say of
+/// that: it is meant for the loopback interface. Ctrl-C stops all.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {

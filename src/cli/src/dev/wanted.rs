@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use synod_api::manifest::{self, Manifest, Object};
-use synod_api::{Location, PartitionGroup, Primitive, Problem};
+use synod_api::{Location, PartitionGroup, Primitive, Problem, TlsType};
 use synod_operator::controller::GroupKey;
 use synod_types::DEFAULT_NAMESPACE;
 
@@ -41,7 +41,12 @@ impl Wanted {
         let mut wanted = Self::default();
         for Manifest { location, object } in manifests {
             match object {
-                Object::PartitionGroup(group) => wanted.groups.push((location, *group)),
+                Object::PartitionGroup(group) => {
+                    if let Some(problem) = not_here(&group) {
+                        return Err(refusal(&[problem.at(location)]));
+                    }
+                    wanted.groups.push((location, *group));
+                }
                 Object::Primitive(primitive) => wanted.primitives.push((location, *primitive)),
                 other => {
                     let problem = Problem::new("kind", format!("{} is not for this machine", other.kind()));
@@ -74,6 +79,16 @@ impl Wanted {
     }
 }
 
+/// What a group asks for that only Kubernetes has.
+pub(super) fn not_here(group: &PartitionGroup) -> Option<Problem> {
+    let wants_secret = group.spec.security.tls.tls_type == TlsType::Secret;
+    wants_secret.then(|| {
+        let message = "there are no Secrets on this machine, where nothing is encrypted: use type PlainText, or Operator \
+                       for a file that is for Kubernetes, too";
+        Problem::new("spec.security.tls.type", message)
+    })
+}
+
 /// The group that holds a primitive.
 pub(super) fn group_of(primitive: &Primitive) -> GroupKey {
     let namespace = primitive.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
@@ -96,6 +111,28 @@ mod tests {
         assert_eq!(key_of(group), ("default".into(), "sample".into()));
         assert_eq!((group.spec.partitions, group.spec.replicas), (3, 3));
         assert_eq!(group.validate(), []);
+    }
+
+    #[test]
+    fn a_group_that_wants_a_secret_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("group.yaml");
+        let of_type = |tls: &str| {
+            let text = format!(
+                "apiVersion: synod.dev/v1alpha1\nkind: PartitionGroup\nmetadata: {{name: a}}\nspec: {{partitions: 1, \
+                 security: {{tls: {tls}}}}}\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            Wanted::read(std::slice::from_ref(&path))
+        };
+        let refused = of_type("{type: Secret, secretName: b}").unwrap_err().to_string();
+        assert!(
+            refused.contains("spec.security.tls.type: there are no Secrets on this machine"),
+            "{refused}"
+        );
+        for good in ["{}", "{type: Operator}", "{type: PlainText}"] {
+            assert_eq!(of_type(good).unwrap().groups.len(), 1, "{good}");
+        }
     }
 
     #[test]

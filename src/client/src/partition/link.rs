@@ -310,9 +310,11 @@ impl Driver {
     fn connect(&mut self, now: Monotonic) {
         self.wire = match self.route.next(&self.partition()) {
             Some(address) => {
-                let Surroundings { connections, purpose, .. } = self.surroundings.clone();
+                let Surroundings { connections, purpose, topology, .. } = self.surroundings.clone();
+                let trust = topology.borrow().trust.clone();
                 let to = address.clone();
-                let opening = async move { ReplicaStream::open(&connections, to, purpose).await }.boxed();
+                let opening =
+                    async move { ReplicaStream::open(&connections, to, &trust, purpose).await }.boxed();
                 Wire::Connecting { address, opening }
             }
             // The controller knows no replica yet.

@@ -124,9 +124,10 @@ async fn attempt(
     scan: Bytes,
     consistency: Consistency,
 ) -> Result<Chunks, Failed> {
-    let Surroundings { purpose, connections, seen, .. } = surroundings.clone();
+    let Surroundings { purpose, connections, topology, seen, .. } = surroundings.clone();
+    let trust = topology.borrow().trust.clone();
     let broken = |error| Failed::Broken(definite(error));
-    let stream = ReplicaStream::open(&connections, address, purpose).await.map_err(broken)?;
+    let stream = ReplicaStream::open(&connections, address, &trust, purpose).await.map_err(broken)?;
     let consistency = wire::Consistency::from(consistency) as i32;
     let scan = wire::Scan { consistency, seen_index: seen.load(Ordering::Acquire), scan };
     let requests = vec![wire::Request { tag: TAG, body: Some(wire::request::Body::Scan(scan)) }];

@@ -12,6 +12,7 @@ use tonic::Streaming;
 
 use crate::connections::{CONNECT_TIMEOUT, Connections};
 use crate::error::{Error, Result};
+use crate::trust::Trust;
 
 /// Frames that may wait for the connection. With few, requests gather in the pipeline and leave in greater frames.
 const FRAMES: usize = 2;
@@ -38,14 +39,20 @@ pub(crate) struct Purpose {
 
 impl ReplicaStream {
     /// Opens a stream to the replica at an address.
-    pub(crate) async fn open(connections: &Connections, address: String, purpose: Purpose) -> Result<Self> {
+    pub(crate) async fn open(
+        connections: &Connections,
+        address: String,
+        trust: &Trust,
+        purpose: Purpose,
+    ) -> Result<Self> {
         let (outbound, frames) = mpsc::channel(FRAMES);
         let Purpose { group, partition, client } = purpose;
         let hello = Hello { group, partition: partition.get(), client };
         // The channel is empty, so there is room.
         let _ = outbound.try_send(ClientFrame { hello: Some(hello), requests: Vec::new() });
         // What a frame holds is bounded by what was asked for.
-        let mut client = SessionClient::new(connections.to(&address)?).max_decoding_message_size(usize::MAX);
+        let mut client =
+            SessionClient::new(connections.to(&address, trust)?).max_decoding_message_size(usize::MAX);
         let opened =
             timeout(CONNECT_TIMEOUT + OPEN_TIMEOUT, client.stream(ReceiverStream::new(frames))).await;
         let at = |error: Error| error.within(format!("the replica at {address}"));

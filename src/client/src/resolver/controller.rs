@@ -8,6 +8,7 @@ use synod_types::{ErrorCode, PartitionId, Slot, SlotTable, Term};
 use super::{PartitionTopology, Resolver, Topology};
 use crate::controller::Controller;
 use crate::error::{Error, Result};
+use crate::trust::Trust;
 
 /// Asks the controller, and follows what it says.
 #[derive(Clone, Debug)]
@@ -64,7 +65,9 @@ fn topology(group: wire::Group) -> Result<Topology> {
         return Err(contradicts(&group.name));
     }
     let partitions = group.partitions.into_iter().map(partition).collect();
-    Ok(Topology { namespace: group.namespace, name: group.name, slots, partitions })
+    let trust =
+        Trust::said(&group.ca_pem).map_err(|error| error.within(format!("group \"{}\"", group.name)))?;
+    Ok(Topology { namespace: group.namespace, name: group.name, slots, partitions, trust })
 }
 
 fn partition(partition: wire::Partition) -> PartitionTopology {
@@ -127,6 +130,7 @@ mod tests {
             wire::Group { slots: 7, ..group() },
             wire::Group { partitions: Vec::new(), ..group() },
             wire::Group { moved_slots: vec![far], ..group() },
+            wire::Group { ca_pem: "no certificate".into(), ..group() },
             swapped,
         ];
         for group in wrong {

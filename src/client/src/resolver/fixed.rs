@@ -6,6 +6,7 @@ use synod_types::{ErrorCode, SlotTable};
 
 use super::{PartitionTopology, Resolver, Topology};
 use crate::error::{Error, Result};
+use crate::trust::Trust;
 
 /// Knows one group, which never changes: for tests, and for whoever has the addresses of all nodes at hand. Leaders are
 /// found by asking the replicas.
@@ -15,7 +16,7 @@ pub struct FixedResolver {
 }
 
 impl FixedResolver {
-    /// A group of `partitions` of which every node hosts a replica of each. `endpoints` are the host:port of the nodes,
+    /// A group of `partitions` of which every node hosts a replica of each and speaks plain text. `endpoints` are the host:port of the nodes,
     /// for clients.
     ///
     /// # Errors
@@ -36,7 +37,8 @@ impl FixedResolver {
         }
         let partition = PartitionTopology { endpoints, ..PartitionTopology::default() };
         let partitions = (0..partitions).map(|_| partition.clone()).collect();
-        Ok(Self::of(Topology { namespace: namespace.into(), name: name.into(), slots, partitions }))
+        let (namespace, name) = (namespace.into(), name.into());
+        Ok(Self::of(Topology { namespace, name, slots, partitions, trust: Trust::plain_text() }))
     }
 
     /// A group that looks like this.

@@ -5,9 +5,11 @@
 
 mod controller;
 mod fixed;
+mod trusting;
 
 pub(crate) use controller::ControllerResolver;
 pub use fixed::FixedResolver;
+pub(crate) use trusting::TrustingResolver;
 
 use std::fmt;
 
@@ -15,6 +17,7 @@ use futures::stream::BoxStream;
 use synod_types::{PartitionId, SlotTable, Term};
 
 use crate::error::Result;
+use crate::trust::Trust;
 
 /// Finds groups, and tells how they change.
 pub trait Resolver: fmt::Debug + Send + Sync + 'static {
@@ -36,6 +39,8 @@ pub struct Topology {
     pub slots: SlotTable,
     /// The partitions in the order of their ids, as many as the slot table has.
     pub partitions: Vec<PartitionTopology>,
+    /// Who is believed to be a replica.
+    pub trust: Trust,
 }
 
 /// Where the replicas of a partition are.

@@ -9,3 +9,4 @@ mod partitions;
 mod proxy;
 mod resolving;
 mod touring;
+mod trusting;

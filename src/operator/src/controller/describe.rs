@@ -52,6 +52,7 @@ impl GroupView<'_> {
             partitions,
             ready: problems.is_empty(),
             message: problems.join("; "),
+            ca_pem: String::new(),
         }
     }
 }

@@ -89,6 +89,7 @@ fn describe(group: &PartitionGroup) -> Option<wire::Group> {
         moved_slots: Vec::new(),
         partitions: status.partitions.iter().map(partition).collect(),
         ready: is_ready,
+        ca_pem: status.ca_pem.clone().unwrap_or_default(),
         message: ready.filter(|_| !is_ready).map(|ready| ready.message.clone()).unwrap_or_default(),
     })
 }
