@@ -15,7 +15,10 @@ spec: {partitions: 2}
 ";
 
 /// The objects of the group, in the order in which pods need them.
-const CHILDREN: [&str; 12] = [
+const CHILDREN: [&str; 15] = [
+    "secret/sample-ca",
+    "secret/sample-p0-tls",
+    "secret/sample-p1-tls",
     "serviceaccount/sample",
     "service/sample",
     "service/sample-p0",

@@ -11,6 +11,7 @@
 //!
 //! What must not go into the first two: how a node comes to run.
 
+mod channel;
 pub mod controller;
 pub mod kubernetes;
 pub mod membership;

@@ -21,9 +21,9 @@ use synod_proto::types::v1 as wire;
 use synod_types::{Error, ErrorCode, PartitionId, PrimitiveId, PrimitiveKind, Slot, SlotTable};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
-use tonic::transport::Endpoint;
 
 use super::catalog::{GroupKey, Groups};
+use crate::channel::{Trust, endpoint};
 
 /// How long a request is tried.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -210,7 +210,8 @@ impl Caller {
         loop {
             let error = match hint.take().map_or_else(|| self.leader_of(partition), Ok) {
                 Ok(address) => {
-                    let asked = ask(&address, &self.key, partition, body.clone());
+                    let trust = self.trust()?;
+                    let asked = ask(&address, trust.as_ref(), &self.key, partition, body.clone());
                     match timeout_at(give_up_at, asked).await {
                         Ok(Ok(answer)) => return Ok(answer),
                         Ok(Err(refused)) => {
@@ -228,6 +229,12 @@ impl Caller {
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// Whom to believe to be a replica; nobody in particular, where nothing is encrypted.
+    fn trust(&self) -> Result<Option<Trust>, Error> {
+        let ca_pem = group(&self.groups, &self.key)?.ca_pem.clone();
+        Ok(Some(ca_pem).filter(|pem| !pem.is_empty()).map(|ca_pem| Trust { ca_pem, host: None }))
     }
 
     fn leader_of(&self, partition: PartitionId) -> Result<String, Error> {
@@ -257,6 +264,7 @@ fn decoded<T: prost::Message + Default>(answer: Bytes) -> Result<T, Error> {
 /// Sends one request to a node and returns its answer.
 async fn ask(
     address: &str,
+    trust: Option<&Trust>,
     group: &GroupKey,
     partition: PartitionId,
     body: request::Body,
@@ -267,8 +275,7 @@ async fn ask(
             format!("{address} does not answer: {why}"),
         ))
     };
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| unavailable(&error))?;
-    let endpoint = endpoint.connect_timeout(Duration::from_secs(1)).tcp_nodelay(true);
+    let endpoint = endpoint(address, trust).map_err(|error| unavailable(&error))?;
     let channel = endpoint.connect().await.map_err(|error| unavailable(&error))?;
     let hello = Hello {
         group: format!("{}/{}", group.0, group.1),

@@ -45,6 +45,17 @@ pub(super) enum ApplyError {
         #[source]
         source: kube::Error,
     },
+    /// What is there cannot be read.
+    #[error("{kind} \"{name}\" is damaged: delete it, and it is made anew")]
+    Damaged {
+        /// The kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// A certificate cannot be made.
+    #[error("a certificate cannot be made: {0}")]
+    Certificate(#[from] rcgen::Error),
     /// It has no place in JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
@@ -119,7 +130,7 @@ impl Writer {
         Ok(true)
     }
 
-    fn is_ours<K: Resource>(&self, object: &K) -> bool {
+    pub(super) fn is_ours<K: Resource>(&self, object: &K) -> bool {
         object.meta().owner_references.iter().flatten().any(|owner| owner.uid == self.owner.uid)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -37,6 +37,8 @@ pub(super) struct Cache {
     pub(super) budgets: Store<PodDisruptionBudget>,
     pub(super) policies: Store<NetworkPolicy>,
     pub(super) configurations: Store<ConfigMap>,
+    /// Those that the operator made, and no others.
+    pub(super) secrets: Store<Secret>,
     pub(super) sets: Store<StatefulSet>,
     pub(super) pods: Store<Pod>,
     pub(super) claims: Store<PersistentVolumeClaim>,
@@ -75,6 +77,7 @@ impl Cache {
             budgets: watches.children(&groups),
             policies: watches.children(&groups),
             configurations: watches.children(&groups),
+            secrets: watches.children(&groups),
             sets: watches.children(&groups),
             pods: watches.children(&groups),
             claims: watches.children(&groups),
@@ -91,6 +94,7 @@ impl Cache {
             budgets,
             policies,
             configurations,
+            secrets,
             sets,
             pods,
             claims,
@@ -104,6 +108,7 @@ impl Cache {
             budgets.wait_until_ready(),
             policies.wait_until_ready(),
             configurations.wait_until_ready(),
+            secrets.wait_until_ready(),
             sets.wait_until_ready(),
             pods.wait_until_ready(),
             claims.wait_until_ready(),

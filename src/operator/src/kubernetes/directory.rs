@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher::Event;
-use synod_api::{MemberRole, MemberStatus, PartitionGroup, PartitionStatus, conditions};
+use synod_api::{MemberRole, MemberStatus, PartitionGroup, PartitionStatus, TlsType, conditions};
 use synod_proto::controller::v1 as wire;
 use synod_types::{DEFAULT_NAMESPACE, Error, ErrorCode, slot_count};
 use tokio::sync::watch;
@@ -76,6 +76,11 @@ fn namespace_of(group: &PartitionGroup) -> String {
 /// The group as clients see it, once the operator has said anything about it.
 fn describe(group: &PartitionGroup) -> Option<wire::Group> {
     let status = group.status.as_ref().filter(|status| !status.partitions.is_empty())?;
+    // Replicas that encrypt are not spoken to before it is known who vouches for them.
+    let encrypts = group.spec.security.tls.tls_type != TlsType::PlainText;
+    if encrypts != status.ca_pem.is_some() {
+        return None;
+    }
     let ready = status.conditions.iter().find(|condition| condition.type_ == conditions::READY);
     let is_ready = ready.is_some_and(|ready| ready.status == "True");
     Some(wire::Group {

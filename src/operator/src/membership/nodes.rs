@@ -10,10 +10,9 @@ use synod_proto::types::v1 as wire;
 use synod_types::{Error, ErrorCode};
 use tokio::time::timeout;
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
-/// How long a node has to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+use crate::channel::{Trust, endpoint};
 
 /// The greatest status that is taken: that of a node with thousands of replicas.
 const STATUS_BYTES_MAX: usize = 64 << 20;
@@ -23,15 +22,17 @@ const STATUS_BYTES_MAX: usize = 64 << 20;
 pub struct AdminChannel(AdminClient<Channel>);
 
 impl AdminChannel {
-    /// The admin service at a host:port. Must be called on a tokio runtime.
+    /// The admin service at a host:port, in plain text. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// [`ErrorCode::Invalid`] when the address is none.
     pub fn new(address: &str) -> Result<Self, Error> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| {
-            Error::new(ErrorCode::Invalid, format!("\"{address}\" is not a host:port: {error}"))
-        })?;
-        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect_lazy();
+        Self::trusting(address, None)
+    }
+
+    /// The same, if who answers there is to be trusted.
+    pub(crate) fn trusting(address: &str, trust: Option<&Trust>) -> Result<Self, Error> {
+        let channel = endpoint(address, trust)?.connect_lazy();
         Ok(Self(AdminClient::new(channel).max_decoding_message_size(STATUS_BYTES_MAX)))
     }
 

@@ -73,6 +73,6 @@ pub(super) fn replicas(set: &StatefulSet) -> u32 {
     set.spec.replicas.and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(0)
 }
 
-fn belongs_to(object: &impl Resource, uid: &str) -> bool {
+pub(super) fn belongs_to(object: &impl Resource, uid: &str) -> bool {
     object.meta().owner_references.iter().flatten().any(|owner| owner.uid == uid)
 }

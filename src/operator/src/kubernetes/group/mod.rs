@@ -1,9 +1,9 @@
 //! `PartitionGroup`s: kept as they are declared.
 //!
 //! ```text
-//!   dereference ──► observe ──► plan ──► build ──► apply, act ──► status
-//!   (the cache)    (the nodes)  (pure)   (pure)   (API server,    (pure)
-//!                                                  nodes)
+//!   dereference ──► certify ──► observe ──► plan ──► build ──► apply, act ──► status
+//!   (the cache)    (Secrets)   (the nodes)  (pure)   (pure)   (API server,    (pure)
+//!                                                              nodes)
 //! ```
 //!
 //! Invariants:
@@ -15,6 +15,7 @@
 mod act;
 mod birth;
 mod build;
+mod certificates;
 mod dereference;
 mod observe;
 mod plan;
@@ -37,6 +38,7 @@ use synod_types::{Limits, PartitionId};
 use self::act::Task;
 use self::birth::{Birth, BirthError};
 use self::build::PartitionSize;
+use self::certificates::Certificates;
 use self::dereference::{Found, dereference};
 pub(super) use self::observe::Connections;
 use self::observe::{Seen, observe};
@@ -128,10 +130,12 @@ pub(super) async fn reconcile(group: Arc<PartitionGroup>, context: Arc<Context>)
         return Ok(Next::await_change());
     }
     let mut found = dereference(&context.cache, &group);
-    let seen = observe(&scope, &context.connections, &found).await;
     let problems: Vec<_> = group.validate().iter().map(ToString::to_string).collect();
     let rejected = Some(problems.join("; ")).filter(|problems| !problems.is_empty());
     let is_quiet = group.spec.paused || rejected.is_some();
+    let now = Timestamp::now();
+    let mut certificates = certificates::keep(&context, &scope, &group, is_quiet, now.as_second()).await;
+    let seen = observe(&scope, &context.connections, &found, &certificates).await;
     let mut plans = plan_all(&scope, &group, &found, &seen);
     let begun = if is_quiet { Ok(()) } else { begin(&context, &group, &mut found, &plans).await };
     if begun.is_ok() {
@@ -139,8 +143,15 @@ pub(super) async fn reconcile(group: Arc<PartitionGroup>, context: Arc<Context>)
     }
     let outcome = match begun {
         Ok(()) if is_quiet => Ok(false),
-        Ok(()) => write_and_act(&context, &scope, &group, &found, &seen, &plans).await,
+        Ok(()) => {
+            let look = Look { found: &found, seen: &seen, plans: &plans, certificates: &certificates };
+            write_and_act(&context, &scope, &group, look).await
+        }
         Err(error) => Err(error),
+    };
+    let outcome = match certificates.refused.take() {
+        Some(refused) if outcome.is_ok() => Err(refused.into()),
+        _ => outcome,
     };
     let report = Report {
         scope: &scope,
@@ -148,6 +159,7 @@ pub(super) async fn reconcile(group: Arc<PartitionGroup>, context: Arc<Context>)
         found: &found,
         seen: &seen,
         plans: &plans,
+        certificates: &certificates,
         rejected,
         refused: outcome.as_ref().err().map(ToString::to_string),
         now: Timestamp::now(),
@@ -199,17 +211,27 @@ async fn begin(
     Ok(())
 }
 
+/// What was seen in one look, and what was concluded from it.
+struct Look<'a> {
+    found: &'a [Found],
+    seen: &'a [Seen],
+    plans: &'a [Plan],
+    certificates: &'a Certificates,
+}
+
 /// Writes what differs, then takes the steps that were planned. Returns whether there were any.
 async fn write_and_act(
     context: &Context,
     scope: &Scope,
     group: &PartitionGroup,
-    found: &[Found],
-    seen: &[Seen],
-    plans: &[Plan],
+    Look { found, seen, plans, certificates }: Look<'_>,
 ) -> Result<bool, GroupError> {
     let sizes: Vec<_> = found.iter().zip(plans).map(|(found, plan)| size(found, plan)).collect();
-    let objects = build::build(scope, &group.spec, &context.image, &sizes);
+    let mut objects = build::build(scope, &group.spec, &context.image, &sizes);
+    // Their pods could not start, and would be tried again ever more rarely.
+    let startable = found.iter().map(|found| !certificates.uncertified.contains(&found.id));
+    let mut startable = startable.collect::<Vec<_>>().into_iter();
+    objects.sets.retain(|_| startable.next().unwrap_or(true));
     let writer = Writer {
         client: context.client.clone(),
         field_manager: names::PARTITION_GROUP_FIELD_MANAGER,
@@ -267,7 +289,8 @@ async fn publish(
         Err(error) => return Err(GroupError::Status(error)),
     }
     for condition in news {
-        let is_bad = (condition.type_ == conditions::READY) != (condition.status == "True");
+        let is_wish = matches!(condition.type_.as_str(), conditions::READY | conditions::CERTIFICATES_READY);
+        let is_bad = is_wish != (condition.status == "True");
         let is_fact = matches!(condition.type_.as_str(), conditions::PROGRESSING | conditions::PAUSED);
         let event = Event {
             type_: if is_bad && !is_fact { EventType::Warning } else { EventType::Normal },

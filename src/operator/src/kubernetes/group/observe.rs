@@ -9,9 +9,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use synod_api::names;
 use synod_proto::admin::v1::StatusResponse;
+use synod_types::PartitionId;
 
+use super::certificates::Certificates;
 use super::dereference::{Found, Place};
 use super::{CLIENT_PORT, PEER_PORT, Scope};
+use crate::channel::Trust;
 use crate::membership::{AdminChannel, Node, Nodes, Observation, Replica};
 
 /// How long a node has to say how things are.
@@ -30,21 +33,24 @@ pub(super) struct Seen {
     pub(super) versions: BTreeMap<String, String>,
 }
 
+/// A connection, and what it was made from: the pod, its address, and whom to trust.
+type Connection = ((String, Option<Trust>), AdminChannel);
+
 /// Connections to nodes, kept from one look to the next.
 #[derive(Debug, Default)]
-pub(in super::super) struct Connections(Mutex<HashMap<String, (String, AdminChannel)>>);
+pub(in super::super) struct Connections(Mutex<HashMap<String, Connection>>);
 
 impl Connections {
     /// The connection to a pod.
-    fn to(&self, pod: &Pod, ip: &str) -> Option<AdminChannel> {
+    fn to(&self, pod: &Pod, ip: &str, trust: Option<Trust>) -> Option<AdminChannel> {
         let key = format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any());
-        let identity = format!("{} {ip}", pod.uid().unwrap_or_default());
+        let identity = (format!("{} {ip}", pod.uid().unwrap_or_default()), trust);
         let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, channel)) = connections.get(&key).filter(|(known, _)| *known == identity) {
             return Some(channel.clone());
         }
         let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-        let channel = AdminChannel::new(&format!("{host}:{CLIENT_PORT}")).ok()?;
+        let channel = AdminChannel::trusting(&format!("{host}:{CLIENT_PORT}"), identity.1.as_ref()).ok()?;
         connections.insert(key, (identity, channel.clone()));
         Some(channel)
     }
@@ -58,12 +64,24 @@ impl Connections {
 }
 
 /// Asks all nodes of a group how things are.
-pub(super) async fn observe(scope: &Scope, connections: &Connections, found: &[Found]) -> Vec<Seen> {
+pub(super) async fn observe(
+    scope: &Scope,
+    connections: &Connections,
+    found: &[Found],
+    certificates: &Certificates,
+) -> Vec<Seen> {
     let mut asked = Vec::new();
     for (partition, place) in
         found.iter().flat_map(|found| found.places.iter().map(move |place| (found, place)))
     {
-        asked.push(ask(connection(connections, place), scope.node(partition.id, place.ordinal)));
+        let trust = certificates.ca_pem.as_ref().map(|ca_pem| Trust {
+            ca_pem: ca_pem.clone(),
+            host: Some(host(scope, partition.id, place.ordinal)),
+        });
+        let is_known = !certificates.uncertified.contains(&partition.id);
+        let channel =
+            Some(place).filter(|_| is_known).and_then(|place| connection(connections, place, trust));
+        asked.push(ask(channel, scope.node(partition.id, place.ordinal)));
     }
     let mut answers = futures::stream::iter(asked).buffered(ASKED_AT_ONCE);
     let mut seen = Vec::with_capacity(found.len());
@@ -89,11 +107,21 @@ async fn ask(channel: Option<AdminChannel>, name: String) -> (Option<AdminChanne
 }
 
 /// How to reach the node of a place, if it runs.
-fn connection(connections: &Connections, place: &Place) -> Option<AdminChannel> {
+fn connection(connections: &Connections, place: &Place, trust: Option<Trust>) -> Option<AdminChannel> {
     let pod = place.pod.as_deref()?;
     let status = pod.status.as_ref()?;
     let runs = status.phase.as_deref() == Some("Running");
-    connections.to(pod, status.pod_ip.as_deref().filter(|_| runs)?)
+    connections.to(pod, status.pod_ip.as_deref().filter(|_| runs)?, trust)
+}
+
+/// The name of a pod in the network.
+fn host(scope: &Scope, partition: PartitionId, ordinal: u32) -> String {
+    format!(
+        "{}.{}.{}.svc",
+        names::pod(&scope.name, partition, ordinal),
+        names::headless_service(&scope.name, partition),
+        scope.namespace
+    )
 }
 
 impl Seen {
@@ -106,12 +134,7 @@ impl Seen {
         status: Option<StatusResponse>,
     ) {
         let name = scope.node(partition.id, place.ordinal);
-        let host = format!(
-            "{}.{}.{}.svc",
-            names::pod(&scope.name, partition.id, place.ordinal),
-            names::headless_service(&scope.name, partition.id),
-            scope.namespace
-        );
+        let host = host(scope, partition.id, place.ordinal);
         let of_status = |status| Replica::of_status(status, &scope.label(), partition.id);
         self.observation.nodes.push(Node {
             name: name.clone(),

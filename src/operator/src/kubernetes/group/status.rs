@@ -4,12 +4,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use synod_api::conditions::{self, reasons};
 use synod_api::{
-    MemberRole, MemberStatus, PartitionGroup, PartitionGroupStatus, PartitionPhase, PartitionStatus, labels,
+    MemberRole, MemberStatus, PartitionGroup, PartitionGroupStatus, PartitionPhase, PartitionStatus, TlsType,
+    labels,
 };
 use synod_proto::controller::v1 as wire;
 
 use super::super::condition::{Said, merge};
 use super::Scope;
+use super::certificates::Certificates;
 use super::dereference::Found;
 use super::observe::Seen;
 use super::plan::{Plan, Roll};
@@ -27,6 +29,7 @@ pub(super) struct Report<'a> {
     pub(super) found: &'a [Found],
     pub(super) seen: &'a [Seen],
     pub(super) plans: &'a [Plan],
+    pub(super) certificates: &'a Certificates,
     /// What is wrong with the spec.
     pub(super) rejected: Option<String>,
     /// What the API server refused.
@@ -51,6 +54,7 @@ impl Report<'_> {
             observed_generation: self.group.metadata.generation,
             selector: labels::pod_selector(&self.scope.name),
             version: versions.min().cloned(),
+            ca_pem: self.certificates.ca_pem.clone(),
             partitions,
             ..PartitionGroupStatus::default()
         };
@@ -158,6 +162,13 @@ impl Report<'_> {
         } else {
             Said::new(conditions::READY, false, reason, message.clone())
         };
+        let ready = match &self.certificates.problem {
+            // Nothing else keeps those replicas from starting.
+            Some(problem) if !self.certificates.uncertified.is_empty() => {
+                Said::new(conditions::READY, false, reasons::CERTIFICATE_REFUSED, shortened(problem))
+            }
+            _ => ready,
+        };
         let degraded = match &self.refused {
             Some(refused) => Said::new(conditions::DEGRADED, true, reasons::CANNOT_WRITE, shortened(refused)),
             None if !view.ready && serves(partitions) => {
@@ -181,7 +192,28 @@ impl Report<'_> {
         } else {
             Said::new(conditions::PAUSED, false, reasons::AS_DECLARED, "")
         };
-        vec![ready, self.progressing(partitions), degraded, quorum_lost, rejected, paused]
+        let certified = self.certified();
+        vec![ready, self.progressing(partitions), degraded, quorum_lost, certified, rejected, paused]
+    }
+
+    fn certified(&self) -> Said {
+        let said = |is_so, reason, message: &str| {
+            Said::new(conditions::CERTIFICATES_READY, is_so, reason, shortened(message))
+        };
+        let Certificates { problem, uncertified, .. } = self.certificates;
+        match problem {
+            _ if self.group.spec.security.tls.tls_type == TlsType::PlainText => {
+                said(true, reasons::PLAIN_TEXT, "nothing is encrypted, because the spec says so")
+            }
+            Some(problem) if uncertified.is_empty() => {
+                said(false, reasons::CERTIFICATE_REFUSED, &format!("{problem}; the last fit one serves on"))
+            }
+            Some(problem) => said(false, reasons::CERTIFICATE_REFUSED, problem),
+            None if uncertified.is_empty() => {
+                said(true, reasons::AS_DECLARED, "every replica has a certificate that is fit")
+            }
+            None => said(false, reasons::BOOTSTRAPPING, "the certificates are not made yet"),
+        }
     }
 
     fn progressing(&self, partitions: &[PartitionStatus]) -> Said {

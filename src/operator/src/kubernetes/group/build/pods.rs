@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector,
-    PodSecurityContext, PodTemplateSpec, Probe, SeccompProfile, SecurityContext, TopologySpreadConstraint,
-    VolumeMount,
+    PodSecurityContext, PodTemplateSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext,
+    TopologySpreadConstraint, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::ObjectMeta;
-use synod_api::{PartitionGroupSpec, PodSpec, labels, names};
+use synod_api::{PartitionGroupSpec, PodSpec, TlsType, labels, names};
 use synod_types::PartitionId;
 
 use super::super::{CLIENT_PORT, METRICS_PORT, PEER_PORT, Scope};
@@ -18,6 +18,10 @@ use super::pod_labels;
 
 /// Where the volume is mounted.
 const VOLUME_PATH: &str = "/var/lib/synod";
+
+/// Where the certificate of the partition is mounted, and the name of that volume.
+const TLS_PATH: &str = "/etc/synod/tls";
+const TLS_VOLUME: &str = "tls";
 
 /// Nobody's user, as images without any users have it.
 const USER: i64 = 65_532;
@@ -36,6 +40,7 @@ pub(super) fn template(
     let mut labels = pod.labels.clone();
     labels.extend(labels::of_partition(&scope.name, partition));
     let container = container(scope, spec, &pod, image, partition);
+    let volumes = encrypts(spec).then(|| vec![tls_volume(&scope.name, partition)]);
     let account = pod.service_account_name.clone().unwrap_or_else(|| scope.name.clone());
     let spread = if pod.topology_spread_constraints.is_empty() {
         spread(&scope.name, partition)
@@ -44,6 +49,7 @@ pub(super) fn template(
     };
     let spec = k8s_openapi::api::core::v1::PodSpec {
         containers: vec![container],
+        volumes,
         image_pull_secrets: some(pod.image_pull_secrets),
         service_account_name: Some(account),
         automount_service_account_token: Some(false),
@@ -94,11 +100,7 @@ fn container(
             port("metrics", METRICS_PORT),
         ]),
         resources: pod.resources.clone(),
-        volume_mounts: Some(vec![VolumeMount {
-            name: names::VOLUME.to_owned(),
-            mount_path: VOLUME_PATH.to_owned(),
-            ..VolumeMount::default()
-        }]),
+        volume_mounts: Some(mounts(spec)),
         readiness_probe: Some(probe("/readyz", 2, 2)),
         liveness_probe: Some(probe("/livez", 10, 6)),
         security_context: Some(SecurityContext {
@@ -109,6 +111,34 @@ fn container(
         }),
         ..Container::default()
     }
+}
+
+fn encrypts(spec: &PartitionGroupSpec) -> bool {
+    spec.security.tls.tls_type != TlsType::PlainText
+}
+
+fn mounts(spec: &PartitionGroupSpec) -> Vec<VolumeMount> {
+    let data = VolumeMount {
+        name: names::VOLUME.to_owned(),
+        mount_path: VOLUME_PATH.to_owned(),
+        ..VolumeMount::default()
+    };
+    let tls = VolumeMount {
+        name: TLS_VOLUME.to_owned(),
+        mount_path: TLS_PATH.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    if encrypts(spec) { vec![data, tls] } else { vec![data] }
+}
+
+/// The volume with the certificate of the partition. What changes in the Secret reaches the pod without a restart.
+fn tls_volume(group: &str, partition: PartitionId) -> Volume {
+    let secret = SecretVolumeSource {
+        secret_name: Some(names::certificate(group, partition)),
+        ..SecretVolumeSource::default()
+    };
+    Volume { name: TLS_VOLUME.to_owned(), secret: Some(secret), ..Volume::default() }
 }
 
 fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
@@ -140,7 +170,7 @@ fn variables(scope: &Scope, spec: &PartitionGroupSpec, partition: PartitionId) -
     let host =
         format!("$(SYNOD_POD).{}.{}.svc", names::headless_service(&scope.name, partition), scope.namespace);
     let raft = spec.protocol.raft();
-    vec![
+    let mut variables = vec![
         EnvVar { name: "SYNOD_POD".to_owned(), value_from: Some(own_name), ..EnvVar::default() },
         value("SYNOD_NODE_NAME", format!("{}/$(SYNOD_POD)", scope.namespace)),
         value("SYNOD_DATA_DIR", format!("{VOLUME_PATH}/{}", scope.uid)),
@@ -152,7 +182,11 @@ fn variables(scope: &Scope, spec: &PartitionGroupSpec, partition: PartitionId) -
         value("SYNOD_HEARTBEAT_MS", raft.heartbeat_ms.to_string()),
         value("SYNOD_ELECTION_TIMEOUT_MS", raft.election_timeout_ms.to_string()),
         value("SYNOD_LOG_FORMAT", "json".to_owned()),
-    ]
+    ];
+    if encrypts(spec) {
+        variables.push(value("SYNOD_TLS_DIR", TLS_PATH.to_owned()));
+    }
+    variables
 }
 
 fn security() -> PodSecurityContext {

@@ -166,3 +166,24 @@ fn what_a_user_says_about_pods_is_added_and_takes_nothing_away() {
     let plain = json_of(&built("{partitions: 2}").sets[0]);
     assert_eq!(plain["spec"]["template"]["spec"]["containers"][0]["image"], json!("operator/image:1"));
 }
+
+#[test]
+fn pods_have_the_certificate_of_their_partition_and_no_key_of_an_authority() {
+    let set = json_of(&built("{partitions: 2}").sets[1]);
+    let pod = &set["spec"]["template"]["spec"];
+    assert_eq!(pod["volumes"], json!([{"name": "tls", "secret": {"secretName": "sample-p1-tls"}}]));
+    let mount = json!({"name": "tls", "mountPath": "/etc/synod/tls", "readOnly": true});
+    assert_eq!(pod["containers"][0]["volumeMounts"][1], mount);
+    assert_eq!(environment(&set)["SYNOD_TLS_DIR"], "/etc/synod/tls");
+
+    let given = "{partitions: 2, security: {tls: {type: Secret, secretName: mine}}}";
+    let set = json_of(&built(given).sets[0]);
+    let volumes = &set["spec"]["template"]["spec"]["volumes"];
+    assert_eq!(volumes[0]["secret"]["secretName"], json!("sample-p0-tls"), "what is fit of it is copied");
+
+    let plain = json_of(&built("{partitions: 2, security: {tls: {type: PlainText}}}").sets[0]);
+    let pod = &plain["spec"]["template"]["spec"];
+    assert_eq!(pod["volumes"], Value::Null);
+    assert_eq!(pod["containers"][0]["volumeMounts"].as_array().unwrap().len(), 1);
+    assert!(!environment(&plain).contains_key("SYNOD_TLS_DIR"));
+}

@@ -82,11 +82,16 @@ fn status_of(group: &PartitionGroup, found: &Found, seen: &Seen, plan: &Plan) ->
         found: std::slice::from_ref(found),
         seen: std::slice::from_ref(seen),
         plans: std::slice::from_ref(plan),
+        certificates: &certificates(),
         rejected: None,
         refused: None,
         now: Timestamp::from_second(1_800_000_000).unwrap(),
     };
     report.status()
+}
+
+fn certificates() -> Certificates {
+    Certificates { ca_pem: Some("CA".into()), ..Certificates::default() }
 }
 
 /// The answer to a question and the reason for it, as in "False NoLeader".
@@ -220,6 +225,7 @@ fn what_is_refused_or_paused_shows_while_the_group_serves() {
         found: std::slice::from_ref(&found),
         seen: std::slice::from_ref(&seen),
         plans: std::slice::from_ref(&quiet),
+        certificates: &certificates(),
         rejected: Some("spec.replicas: use 3".into()),
         refused: Some("Service \"sample\" exists".into()),
         now: Timestamp::from_second(1_800_000_000).unwrap(),
@@ -230,5 +236,46 @@ fn what_is_refused_or_paused_shows_while_the_group_serves() {
     assert_eq!(answer(&status, "Degraded"), "True CannotWrite");
     assert_eq!(answer(&status, "Paused"), "True PausedBySpec");
     let told: Vec<_> = news(None, &status).into_iter().map(|condition| condition.type_).collect();
-    assert_eq!(told, ["Ready", "Degraded", "SpecRejected", "Paused"]);
+    assert_eq!(told, ["Ready", "Degraded", "CertificatesReady", "SpecRejected", "Paused"]);
+}
+
+#[test]
+fn certificates_that_are_not_fit_are_said_with_what_to_do() {
+    let (found, seen, quiet) = (found(true), seen(&[0, 1, 2], true, 0), plan(Step::Nothing, Roll::Nothing));
+    let answers = |text: &str, certificates: Certificates| {
+        let group = group(text);
+        let report = Report {
+            scope: &scope(),
+            group: &group,
+            found: std::slice::from_ref(&found),
+            seen: std::slice::from_ref(&seen),
+            plans: std::slice::from_ref(&quiet),
+            certificates: &certificates,
+            rejected: None,
+            refused: None,
+            now: Timestamp::from_second(1_800_000_000).unwrap(),
+        };
+        let status = report.status();
+        let said = status.conditions.iter().find(|said| said.type_ == "CertificatesReady").unwrap().clone();
+        (answer(&status, "CertificatesReady"), answer(&status, "Ready"), said.message, status.ca_pem)
+    };
+    let (certified, ready, _, ca_pem) = answers("{partitions: 1}", certificates());
+    assert_eq!((certified.as_str(), ready.as_str()), ("True AsDeclared", "True AsDeclared"));
+    assert_eq!(ca_pem.as_deref(), Some("CA"));
+
+    let expired = || Certificates { problem: Some("Secret \"a\": renew it".into()), ..certificates() };
+    let (certified, ready, message, _) = answers("{partitions: 1}", expired());
+    assert_eq!((certified.as_str(), ready.as_str()), ("False CertificateRefused", "True AsDeclared"));
+    assert_eq!(message, "Secret \"a\": renew it; the last fit one serves on");
+
+    let none = Certificates { uncertified: [PartitionId(0)].into(), ca_pem: None, ..expired() };
+    let (certified, ready, message, _) = answers("{partitions: 1}", none);
+    assert_eq!(
+        (certified.as_str(), ready.as_str()),
+        ("False CertificateRefused", "False CertificateRefused")
+    );
+    assert_eq!(message, "Secret \"a\": renew it");
+
+    let plain = "{partitions: 1, security: {tls: {type: PlainText}}}";
+    assert_eq!(answers(plain, Certificates::default()).0, "True PlainText");
 }

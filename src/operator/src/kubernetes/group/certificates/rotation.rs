@@ -1,0 +1,97 @@
+//! What to do next about the certificate of a partition. Pure.
+//!
+//! Replicas read their files when the kubelet brings them, each at another time, and clients hear of authorities later
+//! still. So an authority is trusted by all before the first certificate of it is shown, and for as long after the last.
+
+/// How long it takes at most until everybody has read what was written.
+pub(super) const SPREAD_SECONDS: i64 = 600;
+
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+
+/// What is in use.
+pub(super) struct Held<'a> {
+    /// Who is trusted.
+    pub(super) ca: &'a str,
+    /// Since when it is as it is, in seconds since 1970.
+    pub(super) since: i64,
+    /// Whether anybody believes it still.
+    pub(super) is_valid: bool,
+    /// Whether it is the certificate that is to be in use, whoever is trusted.
+    pub(super) is_wanted: bool,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing, now.
+    Keep,
+    /// Trust these, and show the certificate that is in use.
+    Trust(String),
+    /// Trust these, and show the certificate that is to be in use.
+    Show(String),
+}
+
+/// Decides what is next, where `ca` is who signs what is to be in use.
+pub(super) fn next(held: Option<&Held<'_>>, ca: &str, now: i64) -> Next {
+    let wanted = Bundle::of(ca);
+    let Some(held) = held.filter(|held| held.is_valid || held.is_wanted) else {
+        return Next::Show(wanted.pem());
+    };
+    let trusted = Bundle::of(held.ca);
+    let has_spread = now >= held.since.saturating_add(SPREAD_SECONDS);
+    match (held.is_wanted, trusted == wanted) {
+        (true, true) => Next::Keep,
+        _ if !trusted.holds(&wanted) => Next::Trust(trusted.with(&wanted).pem()),
+        _ if !has_spread => Next::Keep,
+        (true, false) => Next::Trust(wanted.pem()),
+        (false, _) => Next::Show(trusted.pem()),
+    }
+}
+
+/// Certificates, one after the other.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bundle(Vec<String>);
+
+impl PartialEq for Bundle {
+    fn eq(&self, other: &Self) -> bool {
+        self.holds(other) && other.holds(self)
+    }
+}
+
+impl Bundle {
+    /// The certificates of a text; what stands between them is left out.
+    pub(super) fn of(pem: &str) -> Self {
+        let block = |text: &str| {
+            let (_, block) = text.split_once(BEGIN)?;
+            let lines: Vec<_> = block.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            Some(format!("{BEGIN}\n{}\n{END}\n", lines.join("\n")))
+        };
+        let mut texts: Vec<_> = pem.split(END).collect();
+        // What comes after the last end has none.
+        texts.pop();
+        Self(texts.into_iter().filter_map(block).collect())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn holds(&self, other: &Self) -> bool {
+        other.0.iter().all(|block| self.0.contains(block))
+    }
+
+    /// Those of both.
+    pub(super) fn with(mut self, other: &Self) -> Self {
+        for block in &other.0 {
+            if !self.0.contains(block) {
+                self.0.push(block.clone());
+            }
+        }
+        self
+    }
+
+    pub(super) fn pem(&self) -> String {
+        self.0.concat()
+    }
+}
