@@ -48,7 +48,8 @@ fn group(number: usize) -> Value {
         "apiVersion": synod_api::API_VERSION,
         "kind": "PartitionGroup",
         "metadata": {"name": format!("group-{number}"), "namespace": "default"},
-        "spec": {"partitions": 1, "replicas": 3},
+        // Simulated members have addresses for which nobody signs certificates.
+        "spec": {"partitions": 1, "replicas": 3, "security": {"tls": {"type": "PlainText"}}},
     })
 }
 

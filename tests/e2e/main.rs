@@ -9,6 +9,7 @@ mod lifecycle;
 mod operator;
 mod sample;
 mod scale;
+mod security;
 mod trouble;
 mod workload;
 
