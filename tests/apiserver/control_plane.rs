@@ -50,7 +50,7 @@ impl Drop for Process {
 
 /// An operator, which is killed when nobody needs it any more.
 pub(crate) struct Operator {
-    _process: Process,
+    pub(crate) process: Process,
     /// Where it serves clients.
     pub(crate) controller: String,
     health: String,
@@ -167,7 +167,7 @@ impl ControlPlane {
         operator.args(["--controller-listen", &controller, "--health-listen", &health]).args(arguments);
         operator.env("KUBECONFIG", self.kubeconfig("operator"));
         let process = Process::start(&mut operator, &self.dir.path().join("operator.log"));
-        Operator { _process: process, controller: format!("http://{controller}"), health }
+        Operator { process, controller: format!("http://{controller}"), health }
     }
 
     /// What the processes have logged last.

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use synod_api::{PartitionGroup, Primitive};
 use tokio::time::sleep;
 
-use crate::control_plane::{ControlPlane, Process};
+use crate::control_plane::{ControlPlane, Operator, Process};
 use crate::simulation::Simulation;
 
 /// What must be reached.
@@ -248,7 +248,7 @@ impl Scale<'_> {
     }
 
     /// Another operator begins where one was killed.
-    fn cold_start(&self) -> Process {
+    fn cold_start(&self) -> Operator {
         let changed = self.change_behind_its_back();
         self.simulation.members.take_asked();
         self.simulation.members.take_created();
@@ -315,9 +315,9 @@ fn many_groups_are_kept_with_little_and_a_change_is_seen_soon() {
     println!("spec to status: median {} ms, p99 {} ms", median.as_millis(), slow.as_millis());
     assert!(slow <= SPEC_TO_STATUS_MAX, "{slow:?}");
 
-    scale.memory_is_bounded(&operator);
+    scale.memory_is_bounded(&operator.process);
     drop(operator);
     let operator = scale.cold_start();
     scale.nothing_is_written();
-    scale.memory_is_bounded(&operator);
+    scale.memory_is_bounded(&operator.process);
 }
