@@ -6,10 +6,11 @@ use bytes::Bytes;
 use synod_node::{HomeError, Write};
 use synod_protocol::{Message, SnapshotMetadata};
 use synod_replica::{Input, SnapshotJob};
+use synod_storage::disk::Operation;
 use synod_storage::snapshot::{SnapshotFile, SnapshotId};
 use synod_types::{Error, ErrorCode, MemberId};
 
-use super::invariants::Check;
+use super::invariants::{Check, failed_sync};
 use super::network::End;
 use super::node::{Mail, Stage};
 use super::world::{Event, GROUP, World};
@@ -72,12 +73,17 @@ impl World {
         if self.sleeps(node, Event::Sync { node, life }).is_none() {
             return Ok(());
         }
+        let disk = self.nodes[node].disk.clone();
         let Some((process, _)) = self.living(node, life) else { return Ok(()) };
         let Some(log) = &mut process.log else { return Ok(()) };
         process.syncs += 1;
         let (syncs, waiting) = (process.syncs, !process.writes.is_empty());
         process.is_writing = waiting;
-        let (token, failed) = match log.sync() {
+        let failures = disk.failures(Operation::SyncData);
+        let synced = log.sync();
+        let failures = (failures, disk.failures(Operation::SyncData));
+        failed_sync::check(process.member, failures, synced.is_ok())?;
+        let (token, failed) = match synced {
             Ok(token) => (token, log.tidy(SPARE_STEP_BYTES).err()),
             Err(error) => (None, Some(error)),
         };

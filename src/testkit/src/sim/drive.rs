@@ -160,9 +160,7 @@ impl World {
                     format_args!("delivers {count} events up to {position} to watch {tag} of {client}"),
                 );
                 self.send_to_client(client, Incoming::Delivery { stream: client, tag, events, position });
-                let (life, wait) = (self.nodes[node].life, self.dice.ms(0, 20));
-                let mail = Mail::Input(Input::EventsSent(client, bytes));
-                self.schedule.at(self.now + wait, Event::Arrival { node, life: Some(life), mail });
+                self.read_events(node, client, bytes);
             }
             Effect::AdminReply(request, answer) => {
                 self.note(node, format_args!("answers the operator's request {request}: {answer:?}"));

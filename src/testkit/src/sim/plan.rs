@@ -194,7 +194,8 @@ fn replica_options(dice: &mut Dice) -> synod_replica::Options {
         batch_bytes_max: dice.between(200, 4_096) as usize,
         snapshot_log_bytes: dice.between(1_000, 20_000),
         log_tail_bytes: dice.between(0, 4_000),
-        events_in_flight_bytes_max: dice.between(200, 4_000) as usize,
+        // The smallest is less than one event: whoever has not read it is behind.
+        events_in_flight_bytes_max: dice.between(1, 600) as usize,
         progress_interval: dice.ms(200, 3_000),
         ..Default::default()
     }

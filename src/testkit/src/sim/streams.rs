@@ -21,8 +21,9 @@ impl World {
     pub(super) fn connect(&mut self, client: usize, node: usize) -> ClientId {
         self.last_stream += 1;
         let life = self.nodes[node].life;
-        let last_arrival = [self.now; 2];
-        self.streams.insert(self.last_stream, Stream { client, node, life, is_broken: false, last_arrival });
+        let (last_arrival, read_until, is_broken) = ([self.now; 2], self.now, false);
+        let stream = Stream { client, node, life, is_broken, last_arrival, read_until };
+        self.streams.insert(self.last_stream, stream);
         self.last_stream
     }
 
@@ -45,6 +46,18 @@ impl World {
         let last = self.streams.get_mut(&id)?.last_arrival.get_mut(way as usize)?;
         *last = (self.now + delay).max(Monotonic::from_nanos(last.as_nanos() + 1));
         Some(*last)
+    }
+
+    /// Events leave for a client: when it has taken off the wire what left before. Some take so long that what is new has
+    /// to wait for them.
+    pub(super) fn read_events(&mut self, node: usize, id: ClientId, bytes: usize) {
+        let slowest_ms = if self.dice.one_in(8) { 4_000 } else { 20 };
+        let wait = self.dice.ms(0, slowest_ms);
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.read_until = stream.read_until.max(self.now) + wait;
+        let (at, life) = (stream.read_until, Some(self.nodes[node].life));
+        let mail = Mail::Input(Input::EventsSent(id, bytes));
+        self.schedule.at(at, Event::Arrival { node, life, mail });
     }
 
     /// A client sends requests.

@@ -85,6 +85,8 @@ pub(super) struct Stream {
     pub(super) is_broken: bool,
     /// When what was sent last arrives, in either direction: nothing overtakes.
     pub(super) last_arrival: [Monotonic; 2],
+    /// Until when the client is at the events that left for it so far.
+    pub(super) read_until: Monotonic,
 }
 
 /// A run.

@@ -36,6 +36,7 @@ pub struct FaultRule {
 pub(super) struct Faults {
     rules: Vec<FaultRule>,
     counts: BTreeMap<Operation, u64>,
+    failures: BTreeMap<Operation, u64>,
     /// How many changes the disk still makes before its power goes.
     power_left: Option<u64>,
     changes: u64,
@@ -78,6 +79,10 @@ impl Faults {
 
     pub(super) fn count(&self, operation: Operation) -> u64 {
         self.counts.get(&operation).copied().unwrap_or(0)
+    }
+
+    pub(super) fn failures(&self, operation: Operation) -> u64 {
+        self.failures.get(&operation).copied().unwrap_or(0)
     }
 
     pub(super) const fn changes(&self) -> u64 {
@@ -123,6 +128,9 @@ impl Faults {
                 }
             }
         });
+        if struck.is_some() {
+            *self.failures.entry(operation).or_default() += 1;
+        }
         struck
     }
 }

@@ -141,6 +141,11 @@ impl SimDisk {
         lock(&self.state).faults.count(operation)
     }
 
+    /// How often a rule made an operation fail.
+    pub fn failures(&self, operation: Operation) -> u64 {
+        lock(&self.state).faults.failures(operation)
+    }
+
     /// Adds a rule.
     pub fn inject(&self, rule: FaultRule) {
         lock(&self.state).faults.inject(rule);

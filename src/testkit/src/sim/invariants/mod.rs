@@ -8,6 +8,7 @@
 //! | [`durable_commit`] | what is committed is on the disks of a majority |
 //! | [`committed_entries`] | what is committed stays, and is the same everywhere |
 //! | [`monotonic`] | term, commit and applied never go back |
+//! | [`failed_sync`] | a sync that failed is never taken for done |
 //! | [`durability`] | what was reported durable is found after any crash |
 //! | [`state_hash`] | equal index means equal state |
 //! | [`quorums`] | any two majorities that decide have a member in common |
@@ -23,6 +24,7 @@ pub(super) mod durability;
 pub(super) mod durable_commit;
 pub(super) mod election_safety;
 pub(super) mod exactly_once;
+pub(super) mod failed_sync;
 pub(super) mod fresh_reads;
 pub(super) mod leader_completeness;
 pub(super) mod lease;
