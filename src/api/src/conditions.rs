@@ -27,6 +27,8 @@ pub mod reasons {
     pub const BOOTSTRAPPING: &str = "Bootstrapping";
     /// Members are being added or taken out.
     pub const SCALING: &str = "Scaling";
+    /// A partition goes on with what is left of it, as `spec.recovery` says.
+    pub const RECOVERING: &str = "Recovering";
     /// Pods are being replaced one at a time.
     pub const ROLLING: &str = "Rolling";
     /// Some members do not answer.

@@ -27,10 +27,10 @@ mod validation;
 
 pub use crd::crds;
 pub use partition_group::{
-    Durability, LimitsSpec, MEMBERS_MAX, MemberRole, MemberStatus, PARTITIONS_MAX, PartitionGroup,
+    DataLoss, Durability, LimitsSpec, MEMBERS_MAX, MemberRole, MemberStatus, PARTITIONS_MAX, PartitionGroup,
     PartitionGroupSpec, PartitionGroupStatus, PartitionPhase, PartitionStatus, PodSpec, ProtocolSpec,
-    ProtocolType, REPLICAS_MAX, RaftSpec, SecuritySpec, StatusSummary, StorageSpec, TlsSpec, TlsType,
-    UpdatePolicy, UpdateType, VolumePolicy,
+    ProtocolType, REPLICAS_MAX, RaftSpec, RecoverySpec, SecuritySpec, StatusSummary, StorageSpec, TlsSpec,
+    TlsType, UpdatePolicy, UpdateType, VolumePolicy,
 };
 pub use primitive::{DeletionPolicy, Primitive, PrimitiveKind, PrimitiveSpec, PrimitiveStatus};
 pub use problem::{Location, Problem};

@@ -4,6 +4,7 @@
 mod limits;
 mod pod;
 mod protocol;
+mod recovery;
 mod rules;
 mod security;
 mod spec;
@@ -13,6 +14,7 @@ mod storage;
 pub use limits::LimitsSpec;
 pub use pod::PodSpec;
 pub use protocol::{ProtocolSpec, ProtocolType, RaftSpec};
+pub use recovery::{DataLoss, RecoverySpec};
 pub use security::{SecuritySpec, TlsSpec, TlsType};
 pub use spec::{
     Durability, MEMBERS_MAX, PARTITIONS_MAX, PartitionGroup, PartitionGroupSpec, REPLICAS_MAX, UpdatePolicy,

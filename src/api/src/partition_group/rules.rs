@@ -71,6 +71,14 @@ pub(super) fn partitions_stay() -> Rule {
     )
 }
 
+pub(super) fn survivor_is_member_id() -> Rule {
+    rule_with(
+        "self.matches('^[1-9][0-9]*$')",
+        "\"%s\" is not the id of a member: write the number that the condition QuorumLost gives, in quotes",
+        &["self"],
+    )
+}
+
 pub(super) fn protocol_exists() -> Rule {
     rule_with("self.type == 'Raft'", "protocol %s is not available yet: use Raft", &["self.type"])
         .field_path(".type")

@@ -8,7 +8,9 @@ use super::rules::{
     durability_exists, members_fit_status, name_fits_service, name_is_no_partition, name_leaves_room,
     partitions_stay, raft_has_odd_replicas,
 };
-use super::{LimitsSpec, PartitionGroupStatus, PodSpec, ProtocolSpec, SecuritySpec, StorageSpec};
+use super::{
+    LimitsSpec, PartitionGroupStatus, PodSpec, ProtocolSpec, RecoverySpec, SecuritySpec, StorageSpec,
+};
 
 /// The most partitions of one group. Each is a StatefulSet with a budget, a configuration and two Services, so a
 /// thousand are about what one namespace should bear; the format of the data would allow 32768.
@@ -157,6 +159,13 @@ pub struct PartitionGroupSpec {
     /// How a change of the pods reaches the running ones.
     #[serde(default)]
     pub update_policy: UpdatePolicy,
+
+    /// Partitions that have lost their majority for good, and are to go on with what is left. Nothing happens while a
+    /// partition has a leader, or while a member that may hold data does not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = PARTITIONS_MAX))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["partition".to_owned()]))]
+    pub recovery: Vec<RecoverySpec>,
 
     /// While true, the operator changes nothing of this group. It still reports the status.
     #[serde(default)]

@@ -106,6 +106,11 @@ pub struct PartitionStatus {
     /// data that may still exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrapped_at: Option<Time>,
+
+    /// The member with which the partition has gone on alone, by the id that it had, because `spec.recovery` said so. What
+    /// never reached it is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered_from: Option<String>,
 }
 
 /// Where a partition is in its life.

@@ -26,6 +26,7 @@ fn partition(id: u32, phase: PartitionPhase, members: Vec<MemberStatus>) -> Part
         term: 42,
         members,
         bootstrapped_at: Some(Time(Timestamp::UNIX_EPOCH)),
+        recovered_from: None,
     }
 }
 

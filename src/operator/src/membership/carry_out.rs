@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use synod_proto::admin::v1::{
-    AddLearnerRequest, DiscardRequest, PrepareRequest, PromoteRequest, RemoveRequest, StatusRequest,
-    TransferLeadershipRequest,
+    AddLearnerRequest, DiscardRequest, PrepareRequest, PromoteRequest, RecoverRequest, RemoveRequest,
+    StatusRequest, TransferLeadershipRequest,
 };
 use synod_types::{Error, ErrorCode, MemberId, PartitionId, Term};
 
@@ -37,6 +37,7 @@ pub async fn carry_out(
         Action::AddLearner { leader, learner } => target.add_learner(leader, learner).await,
         Action::Promote { leader, member } => target.promote(leader, *member).await,
         Action::Discard { leader, node, member, term } => target.discard(leader, node, *member, *term).await,
+        Action::Recover { node, member } => target.recover(node, *member).await,
         Action::TransferLeadership { leader, to } => target.transfer(leader, *to).await,
     }
 }
@@ -115,6 +116,26 @@ impl Target<'_> {
             member_id: member.get(),
         };
         within(PATIENCE, self.nodes.client(node)?.discard(request)).await.map(drop)
+    }
+
+    /// Every node is asked once more: nobody goes on alone while somebody leads, or has just led.
+    async fn recover(&self, node: &str, member: MemberId) -> Result<(), Error> {
+        for other in self.nodes.names() {
+            let asked = within(PATIENCE, self.nodes.client(other)?.status(StatusRequest {})).await;
+            let Ok(status) = asked else { continue };
+            if let Replica::Running(running) = Replica::of_status(&status, &self.group, self.partition)
+                && let Some(leader) = running.leader
+            {
+                let message = format!("{other} knows a leader, member {leader}: nothing is lost");
+                return Err(Error::new(ErrorCode::Conflict, message));
+            }
+        }
+        let request = RecoverRequest {
+            group: self.group.clone(),
+            partition: self.partition.get(),
+            member_id: member.get(),
+        };
+        within(PATIENCE, self.nodes.client(node)?.recover(request)).await.map(drop)
     }
 
     async fn transfer(&self, leader: &str, to: MemberId) -> Result<(), Error> {

@@ -255,6 +255,7 @@ impl World {
             applied: LogIndex(applied),
             commit: LogIndex(applied),
             members: config.voters.union(&config.learners).map(member).collect(),
+            ..Running::default()
         }
     }
 
@@ -331,6 +332,7 @@ impl World {
             Action::Prepare { .. } | Action::Bootstrap { .. } | Action::Discard { .. } => {
                 unreachable!("done elsewhere")
             }
+            Action::Recover { .. } => unreachable!("nobody has asked for that"),
         }
         let there = self.at_work(&new.voters);
         assert!(there.len() >= majority_of(new.voters.len()), "{reason}: {action:?} in {self:#?}");

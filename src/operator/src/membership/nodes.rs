@@ -79,6 +79,10 @@ impl Nodes {
         self.channels.remove(name);
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.channels.keys().map(String::as_str)
+    }
+
     pub(super) fn client(&self, name: &str) -> Result<AdminClient<Channel>, Error> {
         let channel = self.channels.get(name);
         channel

@@ -62,6 +62,10 @@ pub struct Running {
     pub applied: LogIndex,
     /// How far it knows the log to be committed.
     pub commit: LogIndex,
+    /// The last entry of its log, committed or not.
+    pub last: LogIndex,
+    /// The term of that entry.
+    pub last_term: Term,
     /// The members, as of `applied`.
     pub members: Vec<Member>,
 }
@@ -178,6 +182,8 @@ impl Running {
             leader: Some(MemberId(replica.leader)).filter(|leader| leader.get() != 0),
             applied: LogIndex(replica.applied_log_index),
             commit: LogIndex(replica.commit_log_index),
+            last: LogIndex(replica.last_log_index),
+            last_term: Term(replica.last_log_term),
             members: replica.members.iter().filter_map(Member::of).collect(),
         }
     }

@@ -40,6 +40,7 @@ fn replica(text: &str, members: &[Member]) -> Replica {
         applied: LogIndex(COMMIT),
         commit: LogIndex(COMMIT),
         members: members.to_vec(),
+        ..Running::default()
     };
     Replica::Running(match state {
         "down" => return Replica::Unreachable,
@@ -98,6 +99,7 @@ fn told(step: Step) -> String {
             }
             Action::Promote { leader, member } => format!("{leader}: promote {member}"),
             Action::Discard { node, member, .. } => format!("{node}: discard {node}{member}"),
+            Action::Recover { node, member } => format!("{node}: go on as {member}"),
             Action::TransferLeadership { leader, to } => format!("{leader}: hand over to {to}"),
         },
     }

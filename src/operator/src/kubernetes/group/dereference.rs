@@ -33,6 +33,18 @@ pub(super) struct Place {
     pub(super) desired: bool,
 }
 
+impl Place {
+    /// Whether no pod has ever written here: its claim has no volume yet.
+    pub(super) fn is_empty(&self) -> bool {
+        let phase = self.claim.as_ref().and_then(|claim| claim.status.as_ref()?.phase.as_deref());
+        let never_ran = self.pod.as_ref().is_none_or(|pod| {
+            pod.spec.as_ref().is_none_or(|spec| spec.node_name.is_none())
+                && pod.metadata.deletion_timestamp.is_none()
+        });
+        never_ran && (self.claim.is_none() || phase == Some("Pending"))
+    }
+}
+
 /// Finds what the cluster holds of each partition, in the order of the ids. What belongs to another group, which had the
 /// same name, is not seen.
 pub(super) fn dereference(cache: &Cache, group: &PartitionGroup) -> Vec<Found> {

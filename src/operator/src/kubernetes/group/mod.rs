@@ -25,7 +25,7 @@ mod trouble;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action as Next;
@@ -33,7 +33,7 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::json;
 use synod_api::{PartitionGroup, PartitionGroupStatus, conditions, names};
-use synod_types::{Limits, PartitionId};
+use synod_types::{Limits, MemberId, PartitionId};
 
 use self::act::Task;
 use self::birth::{Birth, BirthError};
@@ -42,7 +42,7 @@ use self::certificates::Certificates;
 use self::dereference::{Found, dereference};
 pub(super) use self::observe::Connections;
 use self::observe::{Seen, observe};
-use self::plan::{Plan, Roll, plan};
+use self::plan::{Asked, Plan, Roll, plan};
 use self::status::Report;
 use super::apply::{ApplyError, Writer};
 use super::backoff::jittered;
@@ -182,10 +182,12 @@ fn plan_all(scope: &Scope, group: &PartitionGroup, found: &[Found], seen: &[Seen
     let update = group.spec.update_policy.update_type;
     let known = group.status.as_ref().map_or(&[][..], |status| &status.partitions);
     let plan_one = |(found, seen): (&Found, &Seen)| {
-        let has_begun = known
-            .iter()
-            .any(|partition| partition.id == found.id.get() && partition.bootstrapped_at.is_some());
-        plan(scope, found, &seen.observation, update, has_begun)
+        let is_this = |id: u32| id == found.id.get();
+        let bootstrapped =
+            known.iter().any(|partition| is_this(partition.id) && partition.bootstrapped_at.is_some());
+        let recovery = group.spec.recovery.iter().find(|recovery| is_this(recovery.partition));
+        let survivor = recovery.and_then(|recovery| recovery.survivor.parse().ok()).map(MemberId);
+        plan(scope, found, &seen.observation, Asked { update, bootstrapped, survivor })
     };
     found.iter().zip(seen).map(plan_one).collect()
 }
@@ -288,21 +290,36 @@ async fn publish(
         Err(kube::Error::Api(refusal)) if matches!(refusal.code, 404 | 409) => return Ok(()),
         Err(error) => return Err(GroupError::Status(error)),
     }
-    for condition in news {
-        let is_wish = matches!(condition.type_.as_str(), conditions::READY | conditions::CERTIFICATES_READY);
-        let is_bad = is_wish != (condition.status == "True");
-        let is_fact = matches!(condition.type_.as_str(), conditions::PROGRESSING | conditions::PAUSED);
-        let event = Event {
-            type_: if is_bad && !is_fact { EventType::Warning } else { EventType::Normal },
-            reason: condition.reason,
-            note: Some(format!("{} is {}: {}", condition.type_, condition.status, condition.message)),
-            action: "Reconcile".to_owned(),
-            secondary: None,
-        };
+    let lost = status::recovered(group.status.as_ref(), &status);
+    let lost = lost.into_iter().map(|(partition, survivor)| Event {
+        type_: EventType::Warning,
+        reason: "Recovered".to_owned(),
+        note: Some(format!(
+            "partition {partition} has gone on alone with what member {survivor} had, as spec.recovery said: what never \
+             reached it is lost"
+        )),
+        action: "Recover".to_owned(),
+        secondary: None,
+    });
+    for event in news.into_iter().map(event_of).chain(lost) {
         // An event that is lost is no reason to do anything again.
         if let Err(error) = context.recorder.publish(&event, &group.object_ref(&())).await {
             tracing::debug!(%error, "an event was not taken");
         }
     }
     Ok(())
+}
+
+/// What is told of a condition that has changed.
+fn event_of(condition: Condition) -> Event {
+    let is_wish = matches!(condition.type_.as_str(), conditions::READY | conditions::CERTIFICATES_READY);
+    let is_bad = is_wish != (condition.status == "True");
+    let is_fact = matches!(condition.type_.as_str(), conditions::PROGRESSING | conditions::PAUSED);
+    Event {
+        type_: if is_bad && !is_fact { EventType::Warning } else { EventType::Normal },
+        reason: condition.reason,
+        note: Some(format!("{} is {}: {}", condition.type_, condition.status, condition.message)),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    }
 }

@@ -7,11 +7,13 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use synod_api::UpdateType;
+use synod_types::MemberId;
 
 use super::Scope;
 use super::dereference::{Found, Place};
 use crate::membership::{
-    Action, Genesis, Observation, Replica, Restart, Step, may_leave, plan as plan_members, plan_restart,
+    Action, Genesis, Node, Observation, Replica, Restart, Step, majority_answers, may_leave, most_complete,
+    plan as plan_members, plan_recovery, plan_restart,
 };
 
 /// The label by which a StatefulSet tells what a pod was made from.
@@ -62,14 +64,19 @@ pub(super) struct PodState {
     pub(super) is_outdated: bool,
 }
 
-/// Plans what is next. `bootstrapped` says that the partition is known to have begun.
-pub(super) fn plan(
-    scope: &Scope,
-    found: &Found,
-    observation: &Observation,
-    update: UpdateType,
-    bootstrapped: bool,
-) -> Plan {
+/// What the spec says about one partition, and what is known of it from before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked {
+    pub(super) update: UpdateType,
+    /// It is known to have begun.
+    pub(super) bootstrapped: bool,
+    /// The member with which it is to go on, should the majority be lost.
+    pub(super) survivor: Option<MemberId>,
+}
+
+/// Plans what is next.
+pub(super) fn plan(scope: &Scope, found: &Found, observation: &Observation, asked: Asked) -> Plan {
+    let Asked { update, bootstrapped, survivor } = asked;
     let genesis = match &found.genesis {
         Ok(genesis) => genesis.as_ref(),
         Err(problem) => return unreadable(found, problem),
@@ -83,12 +90,45 @@ pub(super) fn plan(
                 .to_owned(),
         };
     }
+    if matches!(step, Step::Stuck { .. } | Step::Wait(_)) && observation.leader().is_none() {
+        step = leaderless(scope, found, observation, survivor, step);
+    }
     let pods: Vec<_> = found.places.iter().map(|place| pod_state(scope, found, place)).collect();
     let roll = match update {
         UpdateType::Rolling => plan_roll(observation, &step, &pods),
         UpdateType::OnDelete => Roll::Nothing,
     };
     Plan { roll, pods: pods_needed(scope, found, observation, genesis), step }
+}
+
+/// What can be done when nobody leads: if the spec says so, the partition goes on with one member. Otherwise people are
+/// told what is left, if nothing else helps.
+fn leaderless(
+    scope: &Scope,
+    found: &Found,
+    observation: &Observation,
+    survivor: Option<MemberId>,
+    step: Step,
+) -> Step {
+    if observation.running().next().is_none() || majority_answers(observation) {
+        return step;
+    }
+    if let Some(survivor) = survivor {
+        let place_of =
+            |node: &Node| found.places.iter().find(|place| scope.node(found.id, place.ordinal) == node.name);
+        return plan_recovery(observation, survivor, |node| place_of(node).is_some_and(Place::is_empty));
+    }
+    match (step, most_complete(observation)) {
+        (Step::Stuck { problem, next }, Some((node, most))) => {
+            let left = format!(
+                "or go on with what member {} on {} has, up to entry {} of term {}, of which it knows {} to be committed, \
+                 and lose what was acknowledged after that: spec.recovery with partition {} and survivor \"{}\"",
+                most.member, node.name, most.last, most.last_term, most.commit, found.id, most.member
+            );
+            Step::Stuck { problem, next: format!("{next}; {left}") }
+        }
+        (step, _) => step,
+    }
 }
 
 fn unreadable(found: &Found, problem: &str) -> Plan {

@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use synod_api::conditions::{self, reasons};
 use synod_api::{
-    MemberRole, MemberStatus, PartitionGroup, PartitionGroupStatus, PartitionPhase, PartitionStatus, TlsType,
-    labels,
+    MemberRole, MemberStatus, PartitionGroup, PartitionGroupStatus, PartitionPhase, PartitionStatus,
+    RecoverySpec, TlsType, labels,
 };
 use synod_proto::controller::v1 as wire;
 
@@ -17,7 +17,7 @@ use super::observe::Seen;
 use super::plan::{Plan, Roll};
 use super::trouble::trouble;
 use crate::controller::{GroupView, PartitionView};
-use crate::membership::{CAUGHT_UP_ENTRIES, Step, majority_answers};
+use crate::membership::{Action, CAUGHT_UP_ENTRIES, Step, majority_answers};
 
 /// The longest message, in bytes: a group has many partitions, and a status has little room.
 const MESSAGE_BYTES_MAX: usize = 1_000;
@@ -97,7 +97,20 @@ impl Report<'_> {
             term: view.term,
             members: view.members.iter().map(|member| self.member(position, member)).collect(),
             bootstrapped_at,
+            recovered_from: self.recovered_from(view, before),
         }
+    }
+
+    /// Who the partition has gone on with: it was a member under the id that the spec names, and is none any more.
+    fn recovered_from(&self, view: &wire::Partition, before: Option<&PartitionStatus>) -> Option<String> {
+        let is_this = |recovery: &&RecoverySpec| recovery.partition == view.id;
+        let named = self.group.spec.recovery.iter().find(is_this).map(|recovery| &recovery.survivor);
+        let was =
+            |id: &&String| before.is_some_and(|before| before.members.iter().any(|member| member.id == **id));
+        let is_gone =
+            |id: &&String| view.leader != 0 && view.members.iter().all(|it| it.id.to_string() != **id);
+        let done = named.filter(|id| was(id) && is_gone(id)).cloned();
+        done.or_else(|| before.and_then(|before| before.recovered_from.clone()))
     }
 
     fn phase(
@@ -179,7 +192,7 @@ impl Report<'_> {
         let quorum_lost = if lost.is_empty() {
             Said::new(conditions::QUORUM_LOST, false, reasons::AS_DECLARED, "")
         } else {
-            let which = format!("partitions without a majority: {}", lost.join(", "));
+            let which = format!("partitions without a majority: {}; {}", lost.join(", "), view.message);
             Said::new(conditions::QUORUM_LOST, true, reasons::NO_QUORUM, shortened(&which))
         };
         let rejected = match &self.rejected {
@@ -220,6 +233,9 @@ impl Report<'_> {
         let of_plan = |(found, plan): (&Found, &Plan)| {
             let (reason, what) = match (&plan.step, &plan.roll) {
                 (Step::Begin { .. }, _) => (reasons::BOOTSTRAPPING, "it begins"),
+                (Step::Act { action: Action::Recover { .. }, reason }, _) => {
+                    (reasons::RECOVERING, reason.as_str())
+                }
                 (Step::Act { reason, .. }, _) if is_young(partitions) => {
                     (reasons::BOOTSTRAPPING, reason.as_str())
                 }
@@ -294,6 +310,20 @@ fn shortened(message: &str) -> String {
     }
     let end = message.floor_char_boundary(MESSAGE_BYTES_MAX);
     format!("{}…", message.get(..end).unwrap_or_default())
+}
+
+/// Which partitions have gone on alone just now, and with whom.
+pub(super) fn recovered(
+    before: Option<&PartitionGroupStatus>,
+    after: &PartitionGroupStatus,
+) -> Vec<(u32, String)> {
+    let known = before.map_or(&[][..], |before| &before.partitions);
+    let is_news = |partition: &&PartitionStatus| {
+        let last = known.iter().find(|last| last.id == partition.id);
+        last.is_some_and(|last| last.recovered_from != partition.recovered_from)
+    };
+    let news = after.partitions.iter().filter(is_news);
+    news.filter_map(|partition| Some((partition.id, partition.recovered_from.clone()?))).collect()
 }
 
 /// Whether something changed that people want to know: the answer to one of the questions, or the reason.

@@ -2,6 +2,7 @@
 
 mod leaderless;
 mod led;
+mod recovery;
 mod restart;
 
 use synod_types::{MemberId, Term};
@@ -10,6 +11,7 @@ use super::genesis::{Founder, Genesis};
 use super::observation::{Node, Observation, Replica};
 use leaderless::Leaderless;
 use led::Led;
+pub use recovery::{most_complete, plan_recovery};
 pub use restart::{Restart, plan_restart};
 
 /// What to do next about a partition.
@@ -86,6 +88,13 @@ pub enum Action {
         member: MemberId,
         /// The newest term that this member knows.
         term: Term,
+    },
+    /// Makes a member go on alone, without those that are lost.
+    Recover {
+        /// The node that hosts it.
+        node: String,
+        /// Who.
+        member: MemberId,
     },
     /// Hands leadership over.
     TransferLeadership {

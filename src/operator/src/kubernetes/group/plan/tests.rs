@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use kube::api::ObjectMeta;
+use serde_json::json;
 use synod_types::{Limits, LogIndex, MemberId, PartitionId, Term};
 
 use super::*;
@@ -168,14 +169,8 @@ fn pods_go_from_the_last_once_nobody_counts_on_them() {
     let genesis = Genesis::new(Vec::new(), 1, &Limits::default(), 1).unwrap();
     let places = [(true, new()), (true, new()), (true, new()), (false, new()), (false, new())];
     let pods = |lags: &[Option<u64>]| {
-        let plan = plan(
-            &scope(),
-            &found(&places, Some(genesis.clone())),
-            &observation(lags, 0),
-            UpdateType::Rolling,
-            true,
-        );
-        plan.pods
+        let asked = Asked { bootstrapped: true, ..Asked::default() };
+        plan(&scope(), &found(&places, Some(genesis.clone())), &observation(lags, 0), asked).pods
     };
     assert_eq!(pods(&[Some(0); 5]), 5, "all are members");
     assert_eq!(pods(&[Some(0); 4]), 4, "the last is none any more");
@@ -195,8 +190,62 @@ fn a_partition_that_began_once_never_begins_again() {
     let observation = Observation { nodes: (0..3).map(waiting).collect() };
     let places = [(true, Some(pod("new"))), (true, Some(pod("new"))), (true, Some(pod("new")))];
     let step = |bootstrapped| {
-        plan(&scope(), &found(&places, None), &observation, UpdateType::Rolling, bootstrapped).step
+        let asked = Asked { bootstrapped, ..Asked::default() };
+        plan(&scope(), &found(&places, None), &observation, asked).step
     };
     assert!(matches!(step(false), Step::Begin { .. }));
     assert!(matches!(step(true), Step::Stuck { .. }), "its data was there and is gone");
+}
+
+/// The pod of a place, if it has one, is on a machine; the claim has this phase.
+fn place(ordinal: u32, on_a_machine: Option<bool>, claim: Option<&str>) -> Place {
+    let pod = |is_on: bool| {
+        let node = is_on.then_some("m");
+        serde_json::from_value(json!({"metadata": {}, "spec": {"containers": [], "nodeName": node}})).unwrap()
+    };
+    let claim = claim
+        .map(|phase| serde_json::from_value(json!({"metadata": {}, "status": {"phase": phase}})).unwrap());
+    Place { ordinal, pod: on_a_machine.map(pod).map(Arc::new), claim: claim.map(Arc::new), desired: true }
+}
+
+#[test]
+fn a_place_is_empty_when_no_pod_ever_ran_on_its_volume() {
+    for (on_a_machine, claim, expected) in [
+        (None, None, true),
+        (Some(false), None, true),
+        (Some(false), Some("Pending"), true),
+        (Some(false), Some("Bound"), false),
+        (None, Some("Bound"), false),
+        (None, Some("Lost"), false),
+        (Some(true), None, false),
+        (Some(true), Some("Pending"), false),
+    ] {
+        let place = place(0, on_a_machine, claim);
+        assert_eq!(place.is_empty(), expected, "{on_a_machine:?}, {claim:?}");
+    }
+}
+
+#[test]
+fn a_majority_is_given_up_only_if_the_spec_names_who_goes_on() {
+    let genesis = Genesis::new(Vec::new(), 1, &Limits::default(), 1).unwrap();
+    let step = |replicas: [Option<Replica>; 2], claims: &str, survivor: Option<u64>| {
+        let mut observation = observation(&[None, None, Some(0)], 9);
+        for (node, replica) in observation.nodes.iter_mut().zip(replicas) {
+            node.replica = replica.unwrap_or(Replica::Unreachable);
+        }
+        let mut found = found(&[], Some(genesis.clone()));
+        found.places = (0..3).map(|ordinal| place(ordinal, None, Some(claims))).collect();
+        plan(&scope(), &found, &observation, Asked { survivor: survivor.map(MemberId), ..Asked::default() })
+            .step
+    };
+    let blank = || [Some(Replica::Blank), Some(Replica::Blank)];
+    let Step::Stuck { next, .. } = step(blank(), "Bound", None) else { panic!("nobody was asked") };
+    assert!(next.contains("spec.recovery with partition 0 and survivor \"3\""), "{next}");
+    let goes_on =
+        |step| matches!(step, Step::Act { action: Action::Recover { member: MemberId(3), .. }, .. });
+    assert!(goes_on(step(blank(), "Bound", Some(3))));
+    assert!(goes_on(step([None, None], "Pending", Some(3))), "the others never had a volume");
+    assert!(!goes_on(step([None, None], "Bound", Some(3))), "the others may come back");
+    assert!(!goes_on(step(blank(), "Bound", Some(2))), "who is named is gone");
+    assert!(matches!(step([None, None], "Bound", None), Step::Wait(_)));
 }

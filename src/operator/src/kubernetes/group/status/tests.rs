@@ -279,3 +279,31 @@ fn certificates_that_are_not_fit_are_said_with_what_to_do() {
     let plain = "{partitions: 1, security: {tls: {type: PlainText}}}";
     assert_eq!(answers(plain, Certificates::default()).0, "True PlainText");
 }
+
+#[test]
+fn who_a_partition_has_gone_on_with_is_told_once_and_kept() {
+    let (found, quiet) = (found(true), plan(Step::Nothing, Roll::Nothing));
+    let recovery = "{partition: 0, survivor: \"3\", acceptDataLoss: AcknowledgedWritesMayBeLost}";
+    let mut group = group(&format!("{{partitions: 1, recovery: [{recovery}]}}"));
+    group.status = Some(status_of(&group, &found, &seen(&[0, 1, 2], true, 0), &quiet));
+    let lost =
+        status_of(&group, &found, &seen(&[2], false, 0), &plan(Step::Wait("why".into()), Roll::Nothing));
+    assert_eq!(lost.partitions[0].recovered_from, None);
+    assert!(message(&lost, "QuorumLost").contains("why"));
+
+    let mut alone = seen(&[2], true, 0);
+    let Replica::Running(running) = &mut alone.observation.nodes[2].replica else { panic!("it runs") };
+    running.member = MemberId(77);
+    running.members.retain(|member| member.id == MemberId(3));
+    running.members[0].id = MemberId(77);
+    group.status = Some(lost);
+    let done = status_of(&group, &found, &alone, &quiet);
+    assert_eq!(done.partitions[0].recovered_from.as_deref(), Some("3"));
+    assert_eq!(recovered(group.status.as_ref(), &done), [(0, "3".to_owned())]);
+
+    group.spec.recovery.clear();
+    group.status = Some(done.clone());
+    let later = status_of(&group, &found, &alone, &quiet);
+    assert_eq!(later.partitions[0].recovered_from.as_deref(), Some("3"));
+    assert_eq!(recovered(Some(&done), &later), []);
+}
