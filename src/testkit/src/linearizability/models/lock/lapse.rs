@@ -1,5 +1,7 @@
 //! What may have happened to a lock by itself, and what is not known of it.
 
+use std::sync::Arc;
+
 use synod_types::Monotonic;
 
 use super::super::ClockBound;
@@ -62,7 +64,7 @@ impl LockState {
                 states.iter().filter(|state| state.over.get(request).is_some_and(|end| *end <= latest));
             let forgetful: Vec<_> = forgetful.cloned().collect();
             states.extend(forgetful.into_iter().map(|mut state| {
-                state.over.remove(request);
+                Arc::make_mut(&mut state.over).remove(request);
                 state
             }));
         }

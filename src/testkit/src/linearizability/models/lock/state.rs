@@ -1,6 +1,7 @@
 //! The state of a lock, and what grants, releases and losses make of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use synod_types::Monotonic;
@@ -52,8 +53,8 @@ pub struct LockState {
     /// Whether those who hold are readers.
     pub(super) reading: bool,
     pub(super) queue: Vec<Waiter>,
-    /// Request ids that are over, and when each is forgotten at the earliest.
-    pub(super) over: BTreeMap<String, Monotonic>,
+    /// Request ids that are over, and when each is forgotten at the earliest. Shared by states that differ elsewhere.
+    pub(super) over: Arc<BTreeMap<String, Monotonic>>,
     /// When the lock is available again after a loss at the earliest, if it is not.
     pub(super) unavailable: Option<Monotonic>,
     /// The least fence that the last grant can have had. Later ones are greater.
@@ -138,7 +139,7 @@ impl LockState {
 
     /// Remembers that a request id is over.
     pub(super) fn remember(&mut self, request: String, since: Since) {
-        self.over.insert(request, since.end(MEMORY));
+        Arc::make_mut(&mut self.over).insert(request, since.end(MEMORY));
     }
 
     /// Ends a grant against the will of those who share it. An operator's loss makes nothing unavailable.
