@@ -44,8 +44,9 @@ const ENTRIES_MAX: usize = 8_192;
 /// How many reviews are asked for at a time. The others wait.
 const REVIEWS_MAX: usize = 32;
 
-/// How often it is made sure that somebody who watches still may.
-const RECHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// How often it is made sure that somebody who watches still may. Each such time costs two reviews for each token, so
+/// that a thousand pods which watch cost the API server some thirty requests a second.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Whose a token is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
