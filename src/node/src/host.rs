@@ -3,6 +3,7 @@
 //! A replica is **waiting** until it is bootstrapped or gets a snapshot: it never forms or joins a group by itself. It
 //! then **runs**. One whose data is damaged has **failed**: it takes no part until an operator replaces it.
 
+mod delivery;
 mod recovery;
 
 use std::collections::BTreeMap;
@@ -10,11 +11,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use prost::Message as _;
-use synod_proto::peer::v1::Message;
-use synod_protocol::Message as AnyMessage;
-use synod_protocol::raft::{self, Raft};
-use synod_replica::{ClientId, Genesis, Replica, wire};
+use synod_protocol::raft::Raft;
+use synod_replica::{ClientId, Genesis, Replica};
 use synod_storage::disk::Disk;
 use synod_storage::identity::{Identity, Stage};
 use synod_types::{Clock as _, Error, ErrorCode, Limits, MemberId, SlotTable, check_label};
@@ -31,7 +29,6 @@ use crate::metrics::Metrics;
 use crate::peers::{Address, Peers};
 use crate::service::Forwarder;
 use crate::slot::{Running, Slot, Stage as SlotStage, Standing};
-use crate::tls::Caller;
 use crate::writer::Writer;
 
 /// The greatest request that a partition may be configured to take: one that fits into a frame of a client.
@@ -369,66 +366,6 @@ impl Host {
         }
         slot.home().bootstrap(&identity, genesis, &mut SystemRandom).map_err(Error::from)?;
         self.start(&slot, &identity)
-    }
-
-    /// A message from another node. An offer of a snapshot is none: it comes with the snapshot.
-    pub(crate) fn deliver(&self, caller: &Caller, message: Message, speaker: Option<&Address>) {
-        let Ok(slot) = self.addressee(caller, &message) else { return };
-        let (to, bytes) = (message.to, message.encoded_len());
-        let message = match wire::message_from_wire(message) {
-            Ok(message) => message,
-            Err(error) => {
-                tracing::debug!(replica = slot.name(), %error, "message dropped");
-                return;
-            }
-        };
-        let AnyMessage::Raft(raft) = &message;
-        if raft.snapshot.is_some() {
-            tracing::debug!(replica = slot.name(), "offer of a snapshot without the snapshot dropped");
-            return;
-        }
-        match slot.standing() {
-            Standing::Running(running) if running.member.get() == to => {
-                if !running.tell(message, speaker.cloned(), bytes) {
-                    self.metrics.peer_message_lost();
-                }
-            }
-            Standing::Waiting(member) if member.get() == to => self.answer_blank(&slot, message, speaker),
-            _ => tracing::debug!(replica = slot.name(), to, "message for another incarnation dropped"),
-        }
-    }
-
-    /// Tells a leader that a replica which waits for its first snapshot has nothing yet.
-    fn answer_blank(&self, slot: &Slot, message: AnyMessage, speaker: Option<&Address>) {
-        let AnyMessage::Raft(raft) = message;
-        if let (Some(speaker), Some(answer)) = (speaker, raft::answer_without_log(&raft)) {
-            let mut answer = wire::message_to_wire(AnyMessage::Raft(answer));
-            answer.group = group_hash(slot.group());
-            answer.partition = slot.partition();
-            self.peers.send(speaker, answer);
-        }
-    }
-
-    /// The slot that a message is for.
-    ///
-    /// # Errors
-    /// When it is not here, or the caller is no member of that partition.
-    pub(crate) fn addressee(&self, caller: &Caller, message: &Message) -> Result<Arc<Slot>, Error> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        let fits = |slot: &&Arc<Slot>| {
-            slot.partition() == message.partition && group_hash(slot.group()) == message.group
-        };
-        let slot = slots.values().find(fits).ok_or_else(|| {
-            Error::new(
-                ErrorCode::NotFound,
-                format!("partition {} is not hosted on this node", message.partition),
-            )
-        })?;
-        if caller.may_speak_for(slot.group(), slot.partition()) {
-            return Ok(slot.clone());
-        }
-        let message = format!("the certificate of the caller is not for {}", slot.name());
-        Err(Error::new(ErrorCode::Forbidden, message))
     }
 
     /// Tells all replicas that a node seems to be gone.
