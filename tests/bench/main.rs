@@ -52,6 +52,10 @@ struct Arguments {
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
 
+    /// How many partitions the group of Synod has.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    partitions: u32,
+
     /// Where the members keep their data: on the disk that is to be measured.
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     dir: PathBuf,
@@ -105,6 +109,7 @@ struct Results {
     commit: String,
     host: host::Host,
     keys: u64,
+    partitions: u32,
     seconds: u32,
     rounds: u32,
     /// With what each member is started.
@@ -139,6 +144,7 @@ fn main() -> anyhow::Result<()> {
         commit: host::commit()?,
         host: host::Host::look()?,
         keys: arguments.keys,
+        partitions: arguments.partitions,
         seconds: arguments.seconds,
         rounds: arguments.rounds,
         configurations: systems.iter().map(|&system| (system, binaries.configuration(system))).collect(),
@@ -172,7 +178,7 @@ fn turn(
     cases: &[&Case],
 ) -> anyhow::Result<Vec<Measurement>> {
     println!("round {round}: {system:?}");
-    let servers = Servers::start(binaries, system, &arguments.dir)?;
+    let servers = Servers::start(binaries, system, &arguments.dir, arguments.partitions)?;
     let mut measurements = Vec::new();
     let fill = Load { fill: true, ..Load::of(&Case::FILL, 1, arguments.keys) };
     let cases = cases.iter().copied().filter(|case| case.sessions == 0 || system == System::Synod);

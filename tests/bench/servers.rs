@@ -135,8 +135,13 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Starts three on empty directories and waits until they have a leader.
-    pub(crate) fn start(binaries: &Binaries, system: System, dir: &Path) -> anyhow::Result<Self> {
+    /// Starts three on empty directories and waits until they have a leader; those of Synod have so many partitions.
+    pub(crate) fn start(
+        binaries: &Binaries,
+        system: System,
+        dir: &Path,
+        partitions: u32,
+    ) -> anyhow::Result<Self> {
         let dir = std::path::absolute(dir)?.join("data");
         if dir.exists() {
             fs::remove_dir_all(&dir)?;
@@ -157,16 +162,19 @@ impl Servers {
         servers.places = places;
         servers.wait_until(|place| TcpStream::connect(("127.0.0.1", place.client)).is_ok())?;
         if system == System::Synod {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?
-                .block_on(servers.bootstrap())?;
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+                for partition in 0..partitions {
+                    servers.bootstrap(partition, partitions).await?;
+                }
+                anyhow::Ok(())
+            })?;
         }
         let leader = match system {
             System::Synod => "synod_replica_leader{",
             System::Etcd => "etcd_server_has_leader ",
         };
-        servers.wait_until(|_| servers.sum(leader).is_some_and(|leaders| leaders > 0.0))?;
+        let leaders = if system == System::Synod { f64::from(partitions) } else { 1.0 };
+        servers.wait_until(|_| servers.sum(leader).is_some_and(|sum| sum >= leaders))?;
         Ok(servers)
     }
 
@@ -181,10 +189,10 @@ impl Servers {
         Ok(())
     }
 
-    /// Makes the nodes a partition.
-    async fn bootstrap(&self) -> anyhow::Result<()> {
+    /// Makes the nodes a partition, of so many.
+    async fn bootstrap(&self, partition: u32, partitions: u32) -> anyhow::Result<()> {
         let group = format!("{NAMESPACE}/{GROUP}");
-        let replica = ReplicaName { group: &group, partition: PartitionId(0) };
+        let replica = ReplicaName { group: &group, partition: PartitionId(partition) };
         let (mut admins, mut members) = (Vec::new(), Vec::new());
         for place in &self.places {
             let client_address = format!("127.0.0.1:{}", place.client);
@@ -200,10 +208,10 @@ impl Servers {
         }
         let birth = Birth {
             group: group.clone(),
-            partition: 0,
+            partition,
             members,
-            partitions: 1,
-            slots: slot_count(1)?,
+            partitions,
+            slots: slot_count(partitions)?,
             // Room for the sessions of the generator beside those that only stay open.
             limits: Some((&Limits { sessions: 1_000_000, ..Limits::default() }).into()),
             born_ms: 1,
