@@ -19,12 +19,30 @@ pub(super) fn trouble(place: &Place, now: Timestamp) -> Option<String> {
         .filter(|claim| claim.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Lost")));
     if let Some(claim) = lost {
         let name = claim.name_any();
+        let pods = place.pod.as_ref().map(|pod| format!(" pod/{}", pod.name_any())).unwrap_or_default();
         return Some(format!(
-            "the volume of {name} is lost: delete the claim and its pod, and a new member takes its place"
+            "the volume of {name} is lost, and a new member takes its place after: kubectl -n {} delete --wait=false \
+             pvc/{name}{pods}",
+            claim.namespace().unwrap_or_default()
         ));
     }
     let pod = place.pod.as_deref()?;
-    stuck(pod, now).or_else(|| container(pod)).or_else(|| scheduling(pod))
+    kept_claim(place, pod).or_else(|| stuck(pod, now)).or_else(|| container(pod)).or_else(|| scheduling(pod))
+}
+
+/// A claim that somebody has deleted stays as long as its pod does, and no longer.
+fn kept_claim(place: &Place, pod: &Pod) -> Option<String> {
+    let claim = place.claim.as_ref().filter(|claim| claim.metadata.deletion_timestamp.is_some())?;
+    if pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    Some(format!(
+        "{claim} is deleted and goes with its pod, and what it holds with it: once the other members are ready, kubectl -n \
+         {namespace} delete pod/{pod}",
+        claim = claim.name_any(),
+        namespace = pod.namespace().unwrap_or_default(),
+        pod = pod.name_any()
+    ))
 }
 
 fn stuck(pod: &Pod, now: Timestamp) -> Option<String> {
@@ -35,9 +53,11 @@ fn stuck(pod: &Pod, now: Timestamp) -> Option<String> {
     }
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("its machine");
     Some(format!(
-        "{name} cannot end, because {node} does not answer: if that machine is off for good, delete the pod with \
-         --grace-period=0 --force",
-        name = pod.name_any()
+        "{name} cannot end, because {node} does not answer: it goes on when that machine is back; if the machine is off, \
+         and only then, kubectl -n {namespace} delete pod/{name} --grace-period=0 --force, or kubectl taint node {node} \
+         node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, which lets go of its volumes, too",
+        name = pod.name_any(),
+        namespace = pod.namespace().unwrap_or_default()
     ))
 }
 
@@ -99,7 +119,8 @@ mod tests {
         let unscheduled = json!({"metadata": {"name": "p"}, "status": {"conditions": [
             {"type": "PodScheduled", "status": "False", "message": "no room"},
         ]}});
-        let lost = json!({"metadata": {"name": "data-p"}, "status": {"phase": "Lost"}});
+        let lost = json!({"metadata": {"name": "data-p", "namespace": "n"}, "status": {"phase": "Lost"}});
+        let leaving = json!({"metadata": {"name": "data-p", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
         let cases = [
             (waiting("ErrImagePull", None), json!({}), Some("p: ErrImagePull: try again")),
             (
@@ -112,8 +133,17 @@ mod tests {
             (
                 json!({"metadata": {"name": "p"}}),
                 lost,
-                Some("the volume of data-p is lost: delete the claim"),
+                Some(
+                    "the volume of data-p is lost, and a new member takes its place after: kubectl -n n delete --wait=false \
+                     pvc/data-p pod/p",
+                ),
             ),
+            (
+                json!({"metadata": {"name": "p"}}),
+                leaving.clone(),
+                Some("data-p is deleted and goes with its pod"),
+            ),
+            (deleted(29), leaving, None),
             (deleted(29), json!({}), None),
             (deleted(31), json!({}), Some("p cannot end, because m does not answer")),
             (json!({"metadata": {"name": "p"}}), json!({}), None),
