@@ -115,8 +115,7 @@ async fn strangers_change_nothing() {
     cluster.assert_whole().await;
 }
 
-/// Whoever knows the ids of members can pose as one until nodes authenticate each other. Even then what he says must
-/// make sense.
+/// Where nothing is encrypted, whoever knows the ids of members can pose as one. Even then what he says must make sense.
 #[tokio::test]
 async fn what_no_member_could_say_is_dropped() {
     let cluster = Cluster::of_partitions(3, 1).await;
