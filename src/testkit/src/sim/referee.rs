@@ -119,8 +119,9 @@ impl Referee {
         self.writes.check(member, step.effects, &self.ledger)?;
         let machine = step.replica.machine();
         let (term, commit, applied) = (standing.term, step.replica.commit(), machine.applied().log_index);
+        let time = machine.applied().time;
         let progress = self.progress.entry(member).or_default();
-        progress.advance(member, Progress { term, commit, applied, last })?;
+        progress.advance(member, Progress { term, commit, applied, last, time })?;
         state_hash::check(member, machine, &self.ledger)
     }
 

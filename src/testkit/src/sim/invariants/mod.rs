@@ -7,7 +7,7 @@
 //! | [`leader_completeness`] | a leader has every entry that was committed before |
 //! | [`durable_commit`] | what is committed is on the disks of a majority |
 //! | [`committed_entries`] | what is committed stays, and is the same everywhere |
-//! | [`monotonic`] | term, commit and applied never go back |
+//! | [`monotonic`] | term, commit, applied and log time never go back |
 //! | [`failed_sync`] | a sync that failed is never taken for done |
 //! | [`durability`] | what was reported durable is found after any crash |
 //! | [`state_hash`] | equal index means equal state |
