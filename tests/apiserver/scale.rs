@@ -283,6 +283,10 @@ impl Scale<'_> {
         let peak = operator.peak_memory_kib();
         println!("peak memory: {} MiB", peak >> 10);
         assert!(peak <= MEMORY_MAX_KIB, "{peak} KiB");
+        // One for each member, and none that is left over from a primitive.
+        let (open, most) = (operator.open_files(), self.count * 3 + 200);
+        println!("open files: {open}");
+        assert!(open <= most, "{open} files are open, at most {most} are expected");
     }
 }
 

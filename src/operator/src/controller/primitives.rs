@@ -19,7 +19,7 @@ use synod_proto::session::v1::session_client::SessionClient;
 use synod_proto::session::v1::{ClientFrame, Consistency, Hello, Propose, Query, Request, reply, request};
 use synod_proto::types::v1 as wire;
 use synod_types::{Error, ErrorCode, PartitionId, PrimitiveId, PrimitiveKind, Slot, SlotTable};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::catalog::{GroupKey, Groups};
@@ -283,7 +283,10 @@ async fn ask(
         client: "controller".to_owned(),
     };
     let frame = ClientFrame { hello: Some(hello), requests: vec![Request { tag: 1, body: Some(body) }] };
-    let frames = futures::stream::once(async { frame }).chain(futures::stream::pending());
+    // The stream ends with this call, however that ends: one that stayed open would keep its connection for ever.
+    let (_until_done, done) = oneshot::channel::<()>();
+    let no_more = futures::stream::once(done).filter_map(|_| futures::future::ready(None));
+    let frames = futures::stream::once(async { frame }).chain(no_more);
     let mut client = SessionClient::new(channel);
     let answers = client.stream(frames).await.map_err(|status| wire::Error::from_status(&status))?;
     let mut answers = answers.into_inner();
