@@ -89,7 +89,8 @@ impl World {
     }
 
     fn judge_watches(&self) -> Check {
-        let changes = self.referee.ledger.changes().iter().map(|(position, change)| watch::Change::<Seen> {
+        let Some(changes) = self.referee.ledger.changes() else { return Ok(()) };
+        let changes = changes.iter().map(|(position, change)| watch::Change::<Seen> {
             position: position.get(),
             index: change.index.get(),
             primitive: change.primitive.get(),

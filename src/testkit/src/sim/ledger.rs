@@ -36,6 +36,8 @@ pub(super) struct Ledger {
     entries: Vec<Entry>,
     milestones: Vec<Milestone>,
     changes: Vec<(Position, Change)>,
+    /// An entry has made more changes at once than a history holds: some of them nobody has seen.
+    has_unseen_changes: bool,
     /// What came of each request of a session when it was executed.
     outcomes: BTreeMap<(SessionId, u64), Outcome>,
     last_change: LogIndex,
@@ -53,6 +55,7 @@ impl Ledger {
             entries: Vec::new(),
             milestones: vec![born],
             changes: Vec::new(),
+            has_unseen_changes: false,
             outcomes: BTreeMap::new(),
             last_change: LogIndex(1),
         })
@@ -83,9 +86,9 @@ impl Ledger {
         self.milestones.get(usize::try_from(index.get().checked_sub(1)?).ok()?)
     }
 
-    /// Every change that was made, in order.
-    pub(super) fn changes(&self) -> &[(Position, Change)] {
-        &self.changes
+    /// Every change that was made, in order; none if some were made that nobody can have seen.
+    pub(super) fn changes(&self) -> Option<&[(Position, Change)]> {
+        (!self.has_unseen_changes).then_some(&*self.changes)
     }
 
     /// What came of a request when it was executed; none if it never was.
@@ -117,6 +120,7 @@ impl Ledger {
                 (batch.proposals, self.machine.apply(&entry)?)
             }
         };
+        self.has_unseen_changes |= !self.machine.history().reaches_back_to(known);
         let changes = self.machine.history().since(known);
         self.changes.extend(changes.map(|recorded| (recorded.position, recorded.change.clone())));
         self.milestones.push(Milestone { applied: self.machine.applied(), hash: self.machine.state_hash() });
