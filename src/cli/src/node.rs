@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
 
     /// The directory of the certificates: ca.crt, tls.crt and tls.key, as in a Secret of type kubernetes.io/tls. Clients
     /// must then use TLS, and nodes must show a certificate with a URI of the same partition as this one's,
-    /// synod://<namespace>/<group>/<partition>. The files are read again when they change. Without a directory nothing is
+    /// synod://NAMESPACE/GROUP/PARTITION. The files are read again when they change. Without a directory nothing is
     /// encrypted, and anybody who reaches the port for nodes may pose as one.
     #[arg(long, value_name = "DIR", env = "SYNOD_TLS_DIR")]
     tls_dir: Option<PathBuf>,

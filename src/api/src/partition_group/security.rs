@@ -28,7 +28,7 @@ pub struct TlsSpec {
     pub tls_type: TlsType,
 
     /// The Secret with the certificate of all replicas, with type `Secret`. It has the keys `tls.crt`, `tls.key` and
-    /// `ca.crt`. The certificate is for servers and clients; for each partition <p> it has the DNS name
+    /// `ca.crt`. The certificate is for servers and clients; for each partition `<p>` it has the DNS name
     /// `*.<group>-p<p>-peers.<namespace>.svc`, and the URI `synod://<namespace>/<group>`. What is not fit is not used, and
     /// the last fit one serves on; the condition CertificatesReady says what is wrong. A renewed one is used without a
     /// restart.
