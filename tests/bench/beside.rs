@@ -64,6 +64,7 @@ impl Beside {
                 runtime.block_on(stuck_watcher(&endpoint))?;
             }
             Self::Snapshots => {
+                let _entered = runtime.enter();
                 for endpoint in servers.endpoints() {
                     runtime.spawn(snapshots(Admin::new(&endpoint)?));
                 }

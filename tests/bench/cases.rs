@@ -169,6 +169,7 @@ impl<'a> Load<'a> {
                 if names > 0 {
                     command.args(["--names", &names.to_string()]);
                 }
+                command.args(["--partitions", &servers.partitions.to_string()]);
                 command.args(["--sessions", &sessions.to_string()]);
                 command.args(["--value-bytes", &value_bytes.to_string()]);
                 if rate > 0 {

@@ -129,6 +129,7 @@ impl Place {
 /// Members that run. They are killed when this is dropped.
 pub(crate) struct Servers {
     pub(crate) system: System,
+    pub(crate) partitions: u32,
     places: Vec<Place>,
     children: Vec<Child>,
     dir: PathBuf,
@@ -147,7 +148,7 @@ impl Servers {
             fs::remove_dir_all(&dir)?;
         }
         let places = places(&dir)?;
-        let mut servers = Self { system, places: Vec::new(), children: Vec::new(), dir };
+        let mut servers = Self { system, partitions, places: Vec::new(), children: Vec::new(), dir };
         for place in &places {
             fs::create_dir_all(&place.dir)?;
             let log = fs::File::create(place.dir.with_extension("log"))?;
