@@ -178,11 +178,11 @@ impl World {
     }
 
     /// Damages a file of a node that may be lost. The log is damaged only while it is sealed or closed: what is last in
-    /// a log that is open cannot be told from what was never finished.
+    /// a log that is open cannot be told from what was never finished, nor can it where a process ended before it sealed.
     fn damage(&mut self, node: usize, fault: Fault) -> bool {
         if self.nodes[node].data_of.is_none()
             || !self.may_lose(node)
-            || self.nodes[node].process().is_some_and(|process| !process.is_sealed)
+            || self.nodes[node].process().is_none_or(|process| !process.is_sealed)
         {
             return false;
         }
