@@ -98,6 +98,11 @@ impl Header {
 
 /// Reads the start of the file that is named as segment `sequence` of the log of `member`.
 pub(super) fn read_start(bytes: &[u8], path: &Path, sequence: u64, member: MemberId) -> Result<Start> {
+    if bytes.len() < HEADER_BYTES {
+        // It may have been the last segment in use, sealed, and then nothing else tells what it held.
+        let evidence = format!("it is {} bytes long, and a file that has its name is whole", bytes.len());
+        return Err(WalError::Corrupt { segment: path.to_owned(), offset: 0, lsn: Lsn(0), evidence });
+    }
     let Some((version, header)) = Header::decode(bytes) else {
         return Ok(Start::Spare);
     };

@@ -167,6 +167,7 @@ impl World {
         if let Some(process) = there.process() {
             self.referee.ended(process.member);
         }
+        there.was_sealed = there.is_sealed();
         there.stage = Stage::Down;
         there.life += 1;
         there.paused_until = None;

@@ -177,13 +177,11 @@ impl World {
         true
     }
 
-    /// Damages a file of a node that may be lost. The log is damaged only while it is sealed or closed: what is last in
-    /// a log that is open cannot be told from what was never finished, nor can it where a process ended before it sealed.
+    /// Damages a file of a node that may be lost. The log is damaged only while it is sealed: what is last in one that is
+    /// not cannot be told from what was never finished.
     fn damage(&mut self, node: usize, fault: Fault) -> bool {
-        if self.nodes[node].data_of.is_none()
-            || !self.may_lose(node)
-            || self.nodes[node].process().is_none_or(|process| !process.is_sealed)
-        {
+        let there = &self.nodes[node];
+        if there.data_of.is_none() || !there.is_sealed() || !self.may_lose(node) {
             return false;
         }
         let files = self.files_of(node);

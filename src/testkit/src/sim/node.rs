@@ -49,6 +49,8 @@ pub(super) struct Node {
     pub(super) data_of: Option<MemberId>,
     /// Somebody has damaged what was durable: it must not be counted on.
     pub(super) is_damaged: bool,
+    /// The log was sealed when the last process ended.
+    pub(super) was_sealed: bool,
     /// Its disk has refused something: a start may fail without being anybody's fault.
     pub(super) was_refused: bool,
 }
@@ -139,6 +141,7 @@ impl Node {
             effects_left: None,
             data_of: None,
             is_damaged: false,
+            was_sealed: false,
             was_refused: false,
         }
     }
@@ -169,6 +172,11 @@ impl Node {
             Stage::Running(process) => Some(process),
             _ => None,
         }
+    }
+
+    /// Whether damage to any record of the log is found: it is sealed, or was when its process ended.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.process().map_or(self.was_sealed, |process| process.is_sealed)
     }
 
     /// The replica, unless it has stopped.
