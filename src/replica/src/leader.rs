@@ -24,7 +24,7 @@ const EXPIRIES_MAX: usize = 256;
 pub(crate) struct Leading {
     pub(crate) term: Term,
     pub(crate) expiry: Expiry,
-    /// Log time and the active clock when leadership began.
+    /// The last stamp before it took over, and the active clock when it was applied here.
     begun: (LogTime, Duration),
     /// The entry that announces the leader change has been proposed.
     announced: bool,
@@ -60,13 +60,15 @@ impl Replica {
         for (session, timeout_ms) in self.machine.session_timeouts_ms()? {
             expiry.grant(session, Duration::from_millis(timeout_ms), now);
         }
-        let begun = (self.machine.applied().time, now);
+        // What has passed since the last stamp has passed for the group: it was given before it was applied here, so
+        // nothing ends early. Counted from now instead, a TTL in a quiet group would have all its time again.
+        let begun = self.stamped;
         self.leading =
             Some(Leading { term, expiry, begun, announced: false, tick: None, not_before: self.now });
         Ok(())
     }
 
-    /// Log time as this leader counts it: the monotonic clock, from the last stamp before it took over.
+    /// Log time as this leader counts it: what its clock has counted since the last stamp before it took over.
     fn log_time(&self, leading: &Leading) -> LogTime {
         let (time, began) = leading.begun;
         let passed = self.clock.now().saturating_sub(began);

@@ -7,7 +7,7 @@ use synod_proto::session::v1::{Opened, reply};
 use synod_proto::types::v1::{Error as WireError, LeaderHint, Member};
 use synod_protocol::{EntryKind, Message, Output, Protocol, Refused, Role, SnapshotMetadata, Standing};
 use synod_storage::state::{Fault, StateHash, StateStore};
-use synod_types::{Error, ErrorCode, Index, LogIndex, MemberId, Monotonic, Term};
+use synod_types::{Error, ErrorCode, Index, LogIndex, LogTime, MemberId, Monotonic, Term};
 
 use crate::admin::Requests;
 use crate::event::{ClientId, Effect, Input, Options, Tag};
@@ -38,6 +38,8 @@ pub struct Replica {
     pub(crate) effects: Vec<Effect>,
     pub(crate) now: Monotonic,
     pub(crate) clock: ActiveClock,
+    /// The last stamp that was applied, and the clock at that moment.
+    pub(crate) stamped: (LogTime, Duration),
     standing: Standing,
     pub(crate) disk: DiskWork,
     next_progress: Monotonic,
@@ -103,6 +105,7 @@ impl Replica {
             requests: Requests::default(),
             effects: vec![Effect::Members(members)],
             now,
+            stamped: (machine.applied().time, clock.now()),
             clock,
             standing: Standing::default(),
             disk: DiskWork::none(now),
@@ -321,10 +324,18 @@ impl Replica {
         for entry in committed {
             self.apply(&entry)?;
         }
+        self.note_stamp();
         for ready in reads {
             self.reads.confirm(ready);
         }
         Ok(())
+    }
+
+    fn note_stamp(&mut self) {
+        let time = self.machine.applied().time;
+        if time > self.stamped.0 {
+            self.stamped = (time, self.clock.now());
+        }
     }
 
     /// Takes over the state of a snapshot that the protocol accepted.

@@ -18,7 +18,10 @@ const fn answer_to(kind: u32) -> u32 {
 }
 
 fn message(from: u64, kind: u32, term: u64) -> Input {
-    let raft = peer::Raft { kind, term, ..peer::Raft::default() };
+    raft_message(from, peer::Raft { kind, term, ..peer::Raft::default() })
+}
+
+fn raft_message(from: u64, raft: peer::Raft) -> Input {
     let body = Some(peer::message::Body::Raft(raft));
     let wire = peer::Message { from, to: MEMBER.get(), body, ..peer::Message::default() };
     Input::Message(message_from_wire(wire).unwrap())
@@ -111,10 +114,7 @@ fn told_to_take_over(faster: &[u64]) -> Option<(MemberId, Duration)> {
                 let kind = answer_to(sent.kind);
                 let answer =
                     peer::Raft { kind, term, index: has, context: sent.context, ..peer::Raft::default() };
-                let body = Some(peer::message::Body::Raft(answer));
-                let wire =
-                    peer::Message { from: to.get(), to: MEMBER.get(), body, ..peer::Message::default() };
-                replica.handle(replica.now, Input::Message(message_from_wire(wire).unwrap()));
+                replica.handle(replica.now, raft_message(to.get(), answer));
             }
         }
     }
@@ -130,4 +130,56 @@ fn a_leader_whose_disk_holds_up_what_the_others_have_hands_over() {
 #[test]
 fn a_leader_stays_when_its_disk_holds_up_nobody() {
     assert_eq!(told_to_take_over(&[2]), None);
+}
+
+/// Lets time pass until the replica has become leader and stamps its first entry, with the votes of the others.
+fn first_stamp(replica: &mut Replica) -> u64 {
+    for _ in 0..1_000 {
+        for effect in replica.flush(replica.deadline()) {
+            let (to, sent) = match effect {
+                Effect::Send(to, message) => (to.get(), message_to_wire(message).body),
+                Effect::Persist(persist) => {
+                    replica.handle(replica.now, Input::Persisted(persist.token));
+                    continue;
+                }
+                _ => continue,
+            };
+            let Some(peer::message::Body::Raft(sent)) = sent else { continue };
+            let stamped = sent.entries.iter().find(|entry| !entry.data.is_empty());
+            if let Some(entry) = stamped {
+                return Batch::decode(entry.data.clone()).unwrap().time_ms;
+            }
+            let index = sent.index + sent.entries.len() as u64;
+            let (kind, term) = (answer_to(sent.kind), sent.term);
+            let answer = peer::Raft { kind, term, index, context: sent.context, ..peer::Raft::default() };
+            replica.handle(replica.now, raft_message(to, answer));
+        }
+    }
+    panic!("it never leads");
+}
+
+/// What has passed under the last leader since it last wrote counts: a quiet group has no entry that would say so, and
+/// a TTL would have all its time again with each leader.
+#[test]
+fn bug_a_ttl_does_not_begin_anew_with_a_leader() {
+    let mut replica = one_of_three();
+    let stamp = 5_000_000;
+    let batch = Batch { time_ms: stamp, ..Batch::default() };
+    let entry = peer::Entry { term: 2, index: 2, data: batch.encode_to_vec().into(), ..peer::Entry::default() };
+    let leader = peer::Raft { term: 2, log_term: 1, index: 1, commit: 2, ..peer::Raft::default() };
+    let append = peer::Raft { kind: APPEND, entries: vec![entry], ..leader.clone() };
+    replica.handle(replica.now, raft_message(2, append));
+    let told_at = replica.now;
+    while replica.now.since(told_at) < ms(40_000) {
+        replica.handle(replica.now + ms(100), raft_message(2, peer::Raft { kind: HEARTBEAT, ..leader.clone() }));
+        for effect in replica.flush(replica.now) {
+            if let Effect::Persist(persist) = effect {
+                replica.handle(replica.now, Input::Persisted(persist.token));
+            }
+        }
+    }
+    let passed_ms = first_stamp(&mut replica) - stamp;
+    let at_most = u64::try_from(replica.now.since(told_at).as_millis()).unwrap();
+    assert!(passed_ms <= at_most, "never early: {passed_ms} of {at_most} ms");
+    assert!(passed_ms + 200 >= at_most, "{passed_ms} of {at_most} ms have passed");
 }

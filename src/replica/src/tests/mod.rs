@@ -16,6 +16,7 @@ use prost::Message as _;
 use synod_primitives::Placement;
 use synod_proto::counter::v1 as counter;
 use synod_proto::lock::v1 as lock;
+use synod_proto::log::v1::Batch;
 use synod_proto::map::v1 as map;
 use synod_proto::primitive::v1::command::Operation;
 use synod_proto::primitive::v1::{Command, Create, Event, Query, query};
