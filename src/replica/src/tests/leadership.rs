@@ -165,13 +165,15 @@ fn bug_a_ttl_does_not_begin_anew_with_a_leader() {
     let mut replica = one_of_three();
     let stamp = 5_000_000;
     let batch = Batch { time_ms: stamp, ..Batch::default() };
-    let entry = peer::Entry { term: 2, index: 2, data: batch.encode_to_vec().into(), ..peer::Entry::default() };
+    let entry =
+        peer::Entry { term: 2, index: 2, data: batch.encode_to_vec().into(), ..peer::Entry::default() };
     let leader = peer::Raft { term: 2, log_term: 1, index: 1, commit: 2, ..peer::Raft::default() };
     let append = peer::Raft { kind: APPEND, entries: vec![entry], ..leader.clone() };
     replica.handle(replica.now, raft_message(2, append));
     let told_at = replica.now;
     while replica.now.since(told_at) < ms(40_000) {
-        replica.handle(replica.now + ms(100), raft_message(2, peer::Raft { kind: HEARTBEAT, ..leader.clone() }));
+        replica
+            .handle(replica.now + ms(100), raft_message(2, peer::Raft { kind: HEARTBEAT, ..leader.clone() }));
         for effect in replica.flush(replica.now) {
             if let Effect::Persist(persist) = effect {
                 replica.handle(replica.now, Input::Persisted(persist.token));
