@@ -17,6 +17,10 @@ use std::collections::BTreeMap;
 use runner::{Summary, replay, run_all};
 use synod_testkit::sim::{Fault, run};
 
+/// The allocator of the `synod` program. A run is much making and dropping of small things.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many seeds every run of the tests goes through.
 const SEEDS: u64 = 2_000;
 

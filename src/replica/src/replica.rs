@@ -38,7 +38,7 @@ pub struct Replica {
     pub(crate) effects: Vec<Effect>,
     pub(crate) now: Monotonic,
     pub(crate) clock: ActiveClock,
-    /// The last stamp that was applied, and the clock at that moment.
+    /// Log time as of the last entry with a stamp, and the clock when it was applied.
     pub(crate) stamped: (LogTime, Duration),
     standing: Standing,
     pub(crate) disk: DiskWork,
@@ -324,18 +324,10 @@ impl Replica {
         for entry in committed {
             self.apply(&entry)?;
         }
-        self.note_stamp();
         for ready in reads {
             self.reads.confirm(ready);
         }
         Ok(())
-    }
-
-    fn note_stamp(&mut self) {
-        let time = self.machine.applied().time;
-        if time > self.stamped.0 {
-            self.stamped = (time, self.clock.now());
-        }
     }
 
     /// Takes over the state of a snapshot that the protocol accepted.
@@ -349,6 +341,7 @@ impl Replica {
             return Err(Fault(format!("the snapshot was offered as of entry {offered}, but is of {found}")));
         }
         self.machine = machine;
+        self.stamped = (self.machine.applied().time, self.clock.now());
         self.watches.rebase();
         self.snapshot_restored(metadata, received.bytes);
         self.effects.push(Effect::Members(self.machine.members().iter().cloned().collect()));
@@ -366,6 +359,11 @@ impl Replica {
             }
             EntryKind::Normal => {
                 let effects = self.machine.apply(entry)?;
+                // Also where time stood still: what this entry began lasts from now. The first entry of a leader is
+                // empty and has no stamp.
+                if !entry.data.is_empty() {
+                    self.stamped = (self.machine.applied().time, self.clock.now());
+                }
                 self.entry_applied(entry.index, &effects.opened, &effects.closed);
                 let waiters = self.proposals.applied(entry.index, entry.term);
                 for (waiter, outcome) in waiters.into_iter().zip(effects.outcomes) {
