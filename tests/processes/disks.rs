@@ -10,7 +10,7 @@ use crate::agreement::Agreement;
 use crate::judge::judge;
 use crate::load::{Load, MAP};
 use crate::site::{Options, Site, on_site};
-use crate::view::PARTITIONS;
+use crate::view::{PARTITIONS, PATIENCE};
 use crate::watchers::Watchers;
 
 const PROGRESS: u64 = 20;
@@ -119,9 +119,10 @@ fn fill(site: &Site, node: usize) -> PathBuf {
 
 /// Waits until a node leads nothing any more, while writes go on.
 async fn until_it_leads_nothing(site: &Site, node: usize) {
+    let begun = Instant::now();
     for partition in 0..PARTITIONS as u32 {
         while site.leader(partition).await == node {
-            tokio::task::yield_now().await;
+            assert!(begun.elapsed() < PATIENCE, "node {node} still leads partition {partition}");
         }
     }
 }

@@ -239,12 +239,16 @@ mod tests {
 
     /// Waits until a command has written something into the file.
     async fn written(file: &std::path::Path) -> String {
-        loop {
-            match std::fs::read_to_string(file) {
-                Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
-                _ => sleep(Duration::from_millis(5)).await,
+        let text = async {
+            loop {
+                match std::fs::read_to_string(file) {
+                    Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
+                    _ => sleep(Duration::from_millis(5)).await,
+                }
             }
-        }
+        };
+        let patience = Duration::from_secs(60);
+        tokio::time::timeout(patience, text).await.expect("the command writes into the file")
     }
 
     #[test]
