@@ -24,6 +24,7 @@
 //! bytes on disk (`synod-storage`).
 
 mod admin;
+mod committed;
 mod event;
 mod expiry;
 #[cfg(test)]
