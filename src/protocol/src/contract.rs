@@ -322,6 +322,10 @@ pub trait Protocol: Send {
     /// members, who then get the snapshot.
     fn snapshot_saved(&mut self, snapshot: SnapshotMetadata, keep_from: LogIndex);
 
+    /// The entries before `keep_from` need not be kept in memory any longer: those that are applied here are forgotten,
+    /// as far as this member knows that all others have them. Who turns out to lack one gets a snapshot.
+    fn forget(&mut self, keep_from: LogIndex);
+
     /// What the caller has to do now.
     fn output(&mut self, now: Monotonic) -> Output;
 

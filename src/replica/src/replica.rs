@@ -250,6 +250,7 @@ impl Replica {
         self.serve_reads()?;
         self.deliver_events();
         self.take_snapshot_if_due();
+        self.shorten_log();
         self.settle_requests();
         Ok(())
     }

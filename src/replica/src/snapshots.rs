@@ -7,7 +7,7 @@ use synod_protocol::SnapshotMetadata;
 use synod_types::{Error, ErrorCode, LogIndex, Monotonic};
 
 use crate::Effect;
-use crate::event::SnapshotJob;
+use crate::event::{Options, SnapshotJob};
 use crate::replica::Replica;
 
 /// How long a replica waits after a snapshot that failed: what was wrong, a full disk, is seldom mended at once.
@@ -16,8 +16,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// The log since the newest snapshot, and the snapshot under way.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshots {
-    /// Applied entries that the log still holds: (index, bytes), oldest first.
+    /// Applied entries that are kept in memory: (index, bytes), oldest first.
     sizes: VecDeque<(LogIndex, u64)>,
+    bytes_in_memory: u64,
     bytes_since: u64,
     /// The size of the newest snapshot.
     newest_bytes: u64,
@@ -48,7 +49,20 @@ impl Snapshots {
         // 64 bytes stand for the framing of a record.
         let bytes = bytes as u64 + 64;
         self.sizes.push_back((index, bytes));
+        self.bytes_in_memory += bytes;
         self.bytes_since += bytes;
+    }
+
+    /// Which entry is the first to keep in memory, if more is there than this.
+    fn surplus(&mut self, bytes_max: u64) -> Option<LogIndex> {
+        let mut keep_from = None;
+        while self.bytes_in_memory > bytes_max
+            && let Some((index, bytes)) = self.sizes.pop_front()
+        {
+            self.bytes_in_memory -= bytes;
+            keep_from = Some(index.next());
+        }
+        keep_from
     }
 
     /// Where the newest snapshot stands.
@@ -72,6 +86,7 @@ impl Snapshots {
             }
         }
         self.sizes.retain(|(index, _)| *index >= keep_from);
+        self.bytes_in_memory = self.sizes.iter().map(|(_, bytes)| bytes).sum();
         self.newest = metadata;
         self.newest_bytes = bytes;
         keep_from
@@ -79,6 +94,14 @@ impl Snapshots {
 }
 
 impl Replica {
+    /// Forgets the oldest of the log in memory, where a large state lets it grow long until the next snapshot.
+    pub(crate) fn shorten_log(&mut self) {
+        let Options { snapshot_log_bytes, log_tail_bytes, .. } = self.options;
+        if let Some(keep_from) = self.snapshots.surplus(snapshot_log_bytes.max(log_tail_bytes)) {
+            self.protocol.forget(keep_from);
+        }
+    }
+
     /// Begins a snapshot if one is due and none is under way.
     pub(crate) fn take_snapshot_if_due(&mut self) {
         let threshold = self.options.snapshot_log_bytes.max(self.snapshots.newest_bytes / 2);
@@ -127,6 +150,7 @@ impl Replica {
     /// The state was replaced by a snapshot of another member.
     pub(crate) fn snapshot_restored(&mut self, metadata: SnapshotMetadata, bytes: u64) {
         self.snapshots.sizes.clear();
+        self.snapshots.bytes_in_memory = 0;
         self.snapshots.bytes_since = 0;
         self.snapshots.newest = metadata;
         self.snapshots.newest_bytes = bytes;

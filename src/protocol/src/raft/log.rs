@@ -1,7 +1,7 @@
 //! The tail of the log that is kept in memory, as the storage of the crate `raft`, and the mapping of its types.
 //!
-//! What is here is what the write-ahead log has or is about to get. Entries before the tail exist only in
-//! snapshots: a member that needs them gets one.
+//! What is here is what the write-ahead log has or is about to get. A member that needs an entry from before the tail
+//! gets a snapshot.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -57,12 +57,17 @@ impl Log {
 
     /// Notes a newer snapshot and forgets the entries before `keep_from`, but none that the snapshot lacks.
     pub(super) fn compact(&mut self, snapshot: SnapshotMetadata, keep_from: LogIndex) {
-        let until = keep_from.get().min(snapshot.index.get() + 1);
-        while let Some(first) = self.entries.front().filter(|entry| entry.index < until) {
+        self.forget(keep_from.min(snapshot.index.next()));
+        self.snapshot = snapshot;
+    }
+
+    /// Forgets the entries before `keep_from`, which must be applied. If the newest snapshot lacks some of them, a member
+    /// that needs one waits for a newer snapshot.
+    pub(super) fn forget(&mut self, keep_from: LogIndex) {
+        while let Some(first) = self.entries.front().filter(|entry| entry.index < keep_from.get()) {
             self.before = (first.index, first.term);
             self.entries.pop_front();
         }
-        self.snapshot = snapshot;
     }
 
     /// Whether a newer snapshot was asked for since the last call.
@@ -144,10 +149,11 @@ impl Storage for Log {
     }
 
     /// A member ignores a snapshot in whose membership it does not appear, so a newcomer needs one from after it
-    /// was added.
+    /// was added. And whoever gets one needs all entries that follow.
     fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<eraftpb::Snapshot> {
         let knows = self.snapshot.membership.all().contains(&MemberId(to));
-        if self.snapshot.index.get() == 0 || self.snapshot.index.get() < request_index || !knows {
+        let index = self.snapshot.index.get();
+        if index == 0 || index < request_index.max(self.before.0) || !knows {
             self.snapshot_wanted.set(true);
             return Err(StorageError::SnapshotTemporarilyUnavailable.into());
         }

@@ -382,6 +382,11 @@ impl Protocol for Raft {
         self.node.mut_store().compact(snapshot, keep_from);
     }
 
+    fn forget(&mut self, keep_from: LogIndex) {
+        let keep_from = keep_from.min(self.needed_from());
+        self.node.mut_store().forget(keep_from);
+    }
+
     fn output(&mut self, now: Monotonic) -> Output {
         self.now = self.now.max(now);
         self.collect()

@@ -138,6 +138,32 @@ fn the_log_is_cut_behind_a_snapshot_but_for_a_tail() {
     assert!((2..=5).contains(&tail), "a tail of about 5,000 bytes is kept: {tail} entries");
 }
 
+/// The larger the state, the longer the log until a snapshot is worth its writing. What all members have need not be in
+/// memory until then.
+#[test]
+fn a_log_that_grows_long_before_a_snapshot_is_shortened_in_memory() {
+    let options = Options { snapshot_log_bytes: 20_000, log_tail_bytes: 5_000, ..Options::default() };
+    let mut partition = Partition::with(Limits::default(), options);
+    let map = partition.create(PrimitiveKind::Map, "m");
+    partition.input(Input::Admin(1, Admin::Snapshot));
+    let job = partition.snapshots.pop().unwrap();
+    partition.input(Input::SnapshotSaved(job.metadata.clone(), Ok(1_000_000)));
+    for number in 0..100 {
+        partition.put(map, &format!("{number}"), &"x".repeat(1_000));
+    }
+    assert!(partition.snapshots.is_empty(), "none is due before half the size of the last one");
+    let status = partition.replica.status().protocol;
+    let kept = status.last_index.get() + 1 - status.first_index.get();
+    assert!((15..=20).contains(&kept), "{kept} entries of about 1,100 bytes are kept");
+    assert_eq!(partition.failed, None);
+    partition.input(Input::Admin(2, Admin::Snapshot));
+    let job = partition.snapshots.pop().unwrap();
+    partition.input(Input::SnapshotSaved(job.metadata, Ok(1_000_000)));
+    let status = partition.replica.status().protocol;
+    let kept = status.last_index.get() + 1 - status.first_index.get();
+    assert!((2..=5).contains(&kept), "behind a snapshot, a tail of {kept} entries is kept");
+}
+
 #[test]
 fn a_disk_that_is_full_is_not_asked_again_at_once() {
     let options = Options { snapshot_log_bytes: 1_000, ..Options::default() };
