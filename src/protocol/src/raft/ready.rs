@@ -64,7 +64,8 @@ impl Raft {
     /// The first entry of the log that is not applied here, or that a member is not known to have.
     pub(super) fn needed_from(&self) -> LogIndex {
         let raft = &self.node.raft;
-        let lacking = raft.prs().iter().map(|(_, progress)| progress.matched).min().filter(|_| self.is_leader());
+        let lacking =
+            raft.prs().iter().map(|(_, progress)| progress.matched).min().filter(|_| self.is_leader());
         LogIndex(lacking.unwrap_or(u64::MAX).min(raft.raft_log.applied)).next()
     }
 

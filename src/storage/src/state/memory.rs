@@ -1,7 +1,8 @@
 //! The engine that keeps everything in memory, on a persistent B-tree.
 
-use imbl::OrdMap;
+use imbl::OrdSet;
 
+use super::pair::Pair;
 use super::{Blob, Fault, KeyRange, Scan, StateHash, StateRead, StateSnapshot, StateStore, Table};
 
 /// A [`StateStore`] in memory. It never faults, and a snapshot shares its nodes until one of them is written.
@@ -14,17 +15,17 @@ pub struct MemoryStore {
 /// One tree for each table, so that small tables stay shallow.
 #[derive(Clone, Default)]
 struct Tables {
-    meta: OrdMap<Blob, Blob>,
-    registry: OrdMap<Blob, Blob>,
-    sessions: OrdMap<Blob, Blob>,
-    results: OrdMap<Blob, Blob>,
-    ownership: OrdMap<Blob, Blob>,
-    timers: OrdMap<Blob, Blob>,
-    data: OrdMap<Blob, Blob>,
+    meta: OrdSet<Pair>,
+    registry: OrdSet<Pair>,
+    sessions: OrdSet<Pair>,
+    results: OrdSet<Pair>,
+    ownership: OrdSet<Pair>,
+    timers: OrdSet<Pair>,
+    data: OrdSet<Pair>,
 }
 
 impl Tables {
-    const fn get(&self, table: Table) -> &OrdMap<Blob, Blob> {
+    const fn get(&self, table: Table) -> &OrdSet<Pair> {
         match table {
             Table::Meta => &self.meta,
             Table::Registry => &self.registry,
@@ -36,7 +37,7 @@ impl Tables {
         }
     }
 
-    const fn get_mut(&mut self, table: Table) -> &mut OrdMap<Blob, Blob> {
+    const fn get_mut(&mut self, table: Table) -> &mut OrdSet<Pair> {
         match table {
             Table::Meta => &mut self.meta,
             Table::Registry => &mut self.registry,
@@ -49,16 +50,25 @@ impl Tables {
     }
 }
 
+impl MemoryStore {
+    /// A pair is no longer there: returns its value.
+    fn removed(&mut self, table: Table, key: &[u8], pair: &Pair) -> Blob {
+        let value = pair.value();
+        self.hash.remove(table, key, &value);
+        value
+    }
+}
+
 impl StateRead for MemoryStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Blob>, Fault> {
-        Ok(self.tables.get(table).get(key).cloned())
+        Ok(self.tables.get(table).get(key).map(Pair::value))
     }
 
     fn scan<'a>(&'a self, table: Table, range: KeyRange) -> Scan<'a> {
         match range.bounds() {
             Some(bounds) => {
                 let pairs = self.tables.get(table).range::<_, [u8]>(bounds);
-                Box::new(pairs.map(|(key, value)| Ok((key.clone(), value.clone()))))
+                Box::new(pairs.map(|pair| Ok((pair.key(), pair.value()))))
             }
             None => Box::new(std::iter::empty()),
         }
@@ -75,23 +85,14 @@ impl StateRead for MemoryStore {
 
 impl StateStore for MemoryStore {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<Option<Blob>, Fault> {
+        let old = self.tables.get_mut(table).insert(Pair::new(key, value)?);
         self.hash.add(table, key, value);
-        let tree = self.tables.get_mut(table);
-        let Some(slot) = tree.get_mut(key) else {
-            tree.insert(key.into(), value.into());
-            return Ok(None);
-        };
-        let old = std::mem::replace(slot, value.into());
-        self.hash.remove(table, key, &old);
-        Ok(Some(old))
+        Ok(old.map(|old| self.removed(table, key, &old)))
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<Option<Blob>, Fault> {
         let old = self.tables.get_mut(table).remove(key);
-        if let Some(old) = &old {
-            self.hash.remove(table, key, old);
-        }
-        Ok(old)
+        Ok(old.map(|old| self.removed(table, key, &old)))
     }
 
     fn commit(&mut self) -> Result<(), Fault> {

@@ -12,16 +12,13 @@
 
 mod hash;
 mod memory;
+mod pair;
 mod range;
 
 pub use hash::StateHash;
 pub use memory::MemoryStore;
+pub use pair::Blob;
 pub use range::KeyRange;
-
-use std::sync::Arc;
-
-/// A stored key or value: immutable and cheap to share.
-pub type Blob = Arc<[u8]>;
 
 /// The engine could not read or write. The replica must stop: its state is no longer what the log says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
