@@ -10,8 +10,9 @@ number! {
     /// The time that a log entry carries, in milliseconds: the only time that a state machine may know.
     ///
     /// It starts at the wall clock of the day a partition was born and then advances with the monotonic clock
-    /// of whoever leads. It never goes back and never jumps with a wall clock, so a TTL is never too short;
-    /// while no leader exists it stands still, so a TTL may be longer in real time.
+    /// of whoever leads, and who counts what has passed since the last entry came. It never goes back and never jumps
+    /// with a wall clock, so a TTL is never too short; while nobody runs it stands still, so a TTL may be longer in real
+    /// time.
     LogTime, u64
 }
 

@@ -72,9 +72,9 @@ fn a_history_with_a_hole_is_none() {
 fn an_unchanged_partition_can_be_watched_from_where_it_stands() {
     let judge = |position| {
         let filter = Filter { primitive: 1, keys: Keys::All };
-        let received = vec![started(0, position), events(&[], position)];
-        violations::<u64>(&[], &Watcher { filter, received, caught_up_to: Some(1) })
+        let received = vec![started(0, 7), events(&[], position)];
+        violations::<u64>(&[], &Watcher { filter, received, caught_up_to: Some(7) })
     };
-    assert_eq!(judge(1), []);
-    assert!(judge(2).contains(&Violation::Future { step: 0, position: 2 }));
+    assert_eq!(judge(7), []);
+    assert!(judge(8).contains(&Violation::Future { step: 1, position: 8 }));
 }

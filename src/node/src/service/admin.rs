@@ -148,11 +148,19 @@ async fn blocking<T: Send + 'static>(
         .map_err(status)
 }
 
+/// In the year 2248. What a group counts begins with its birthday, and there must be room to count on.
+const BORN_MS_MAX: u64 = 1 << 43;
+
 fn genesis(request: BootstrapRequest) -> Result<Genesis, Error> {
     let BootstrapRequest { group, partition, mut members, partitions, slots, limits, born_ms } = request;
     let slots = SlotTable::with_moves(partitions, slots, [])?;
     if partition >= partitions {
         let message = format!("partition {partition} is not one of {partitions}");
+        return Err(Error::new(ErrorCode::Invalid, message));
+    }
+    if born_ms > BORN_MS_MAX {
+        let message =
+            format!("it is born {born_ms} ms after 1970: at most {BORN_MS_MAX} can be counted from");
         return Err(Error::new(ErrorCode::Invalid, message));
     }
     members.sort_unstable_by_key(|member| member.id);

@@ -156,3 +156,15 @@ async fn a_partition_whose_requests_do_not_fit_is_not_born() {
     // Told again, it has done it already.
     bootstrap(1 << 20).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_partition_is_not_born_in_a_time_from_which_it_cannot_count() {
+    let cluster = Cluster::new(1).await;
+    let member = cluster.prepare(0, 0).await;
+    let genesis = cluster.genesis(0, 1, vec![member]);
+    let late = BootstrapRequest { born_ms: (1 << 43) + 1, ..genesis.clone() };
+    let refused = cluster.admin(0).await.bootstrap(late).await.unwrap_err();
+    assert_eq!(code(&refused), ErrorCode::Invalid);
+    assert!(refused.message().starts_with("it is born 8796093022209 ms after 1970"), "{}", refused.message());
+    cluster.admin(0).await.bootstrap(genesis).await.unwrap();
+}

@@ -18,6 +18,9 @@ const FORMAT: u8 = 1;
 /// Where the history stands before the first change.
 const BIRTH: Position = Position(1);
 
+/// How many commands and changes a group is taken to make in each millisecond of its life, at most.
+const COUNTED_PER_MS: u64 = 1 << 10;
+
 const CONFIGURATION: &[u8] = b"configuration";
 const APPLIED: &[u8] = b"applied";
 const MEMBERSHIP: &[u8] = b"membership";
@@ -212,6 +215,10 @@ impl Genesis {
 
     /// Writes the initial state into an empty store.
     ///
+    /// It counts on from its birthday. A group that was deleted and made again under its name so begins beyond all that
+    /// the old one gave out: who was a client of that one cannot take a session, a version, a fence or the position of a
+    /// watch for one of the new.
+    ///
     /// # Errors
     /// [`Fault`] when the store fails.
     pub fn write(&self, store: &mut dyn StateStore) -> Result<(), Fault> {
@@ -223,13 +230,14 @@ impl Genesis {
         }
         members.change(store, metadata.membership, &Bytes::new())?;
         let born = self.configuration.born;
+        let counted = born.get().saturating_mul(COUNTED_PER_MS);
         let applied = Applied {
             log_index: metadata.index,
             term: metadata.term,
-            position: BIRTH,
+            index: Index(counted),
+            position: Position(BIRTH.get().saturating_add(counted)),
             time: born,
             leader_since: born,
-            ..Applied::default()
         };
         applied.save(store)?;
         store.commit()

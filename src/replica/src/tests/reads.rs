@@ -31,7 +31,8 @@ fn reads_are_bounded_and_checked() {
     let options = Options { reads_in_flight_max: 1, ..Options::default() };
     let mut partition = Partition::with(Limits::default(), options);
     let hits = partition.create(PrimitiveKind::Counter, "hits");
-    partition.send(get(hits, Consistency::Sequential, 1_000));
+    let seen = partition.replica.machine().applied().index;
+    partition.send(get(hits, Consistency::Sequential, seen.get() + 1_000));
     assert_eq!(partition.count(hits), Err(ErrorCode::ResourceExhausted));
     partition.input(Input::Disconnected(CLIENT));
     assert_eq!(partition.count(hits), Ok(0), "what a client that is gone waits for is forgotten");

@@ -236,3 +236,27 @@ fn timers_fire_without_traffic() {
     partition.run(ms(5_000));
     assert_eq!(partition.replica.status().protocol.last_index, idle, "nothing is logged when nothing is due");
 }
+
+/// Whoever was a client of a group that was deleted is none of the one that has its name now.
+#[test]
+fn a_group_that_is_made_anew_counts_beyond_the_old_one() {
+    let mut old = Partition::new();
+    let map = old.create(PrimitiveKind::Map, "m");
+    let session = old.open(5_000);
+    for number in 0..100 {
+        old.put(map, &format!("{number}"), "x");
+    }
+    let seen = old.replica.machine().applied();
+    let mut genesis = genesis(Limits::default());
+    genesis.configuration.born = LogTime(genesis.configuration.born.get() + 1);
+    let mut store = MemoryStore::default();
+    genesis.write(&mut store).unwrap();
+    let (store, history) = (Box::new(store), History::default());
+    let mut new = Partition::start(store, history, genesis.metadata(), Options::default());
+    let map = new.create(PrimitiveKind::Map, "m");
+    assert_eq!(new.keep_alive(session), Err(ErrorCode::SessionNotFound));
+    assert_eq!(new.increment(session, 1, 0, map), Err(ErrorCode::SessionNotFound));
+    let watch = new.watch(map, seen.position.get(), None);
+    assert_eq!(new.reply(watch), Some(Err(ErrorCode::Compacted)));
+    assert!(new.open(5_000) > seen.index.get(), "sessions, versions and fences are command indexes");
+}

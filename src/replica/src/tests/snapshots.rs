@@ -48,11 +48,12 @@ fn results_survive_a_snapshot_so_a_retry_is_still_exactly_once() {
 fn a_watch_resumes_over_a_snapshot() {
     let mut partition = Partition::new();
     let map = partition.create(PrimitiveKind::Map, "m");
+    let begin = partition.replica.machine().applied().position.get();
     for key in ["a", "b", "c"] {
         partition.put(map, key, "x");
     }
     let mut next = partition.reincarnate();
-    let watch = next.watch(map, 2, None);
+    let watch = next.watch(map, begin + 1, None);
     next.put(map, "d", "x");
     assert_eq!(next.keys(watch), ["b", "c", "d"]);
 }

@@ -77,12 +77,13 @@ fn a_watch_that_comes_too_late_is_told_so() {
     let limits = Limits { history_changes: 3, ..Limits::default() };
     let mut partition = Partition::with(limits, Options::default());
     let map = partition.create(PrimitiveKind::Map, "m");
+    let begin = partition.replica.machine().applied().position.get();
     for key in ["a", "b", "c", "d", "e"] {
         partition.put(map, key, "x");
     }
-    let gap = partition.watch(map, 2, None);
+    let gap = partition.watch(map, begin + 1, None);
     assert_eq!(partition.reply(gap), Some(Err(ErrorCode::Compacted)));
-    let no_gap = partition.watch(map, 3, None);
+    let no_gap = partition.watch(map, begin + 2, None);
     partition.flush();
     assert_eq!(partition.keys(no_gap), ["c", "d", "e"]);
 }

@@ -8,9 +8,6 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-/// Where a partition stands in which nothing has changed yet.
-const BIRTH: u64 = 1;
-
 /// A change in the history of a partition, as all replicas agree on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change<E> {
@@ -276,9 +273,10 @@ impl<E: PartialEq> Replay<'_, E> {
         self.log.get(usize::try_from(position.checked_sub(first)?).ok()?)
     }
 
-    /// Checks that the history reaches up to a position; before its first change it does so always.
+    /// Checks that the history reaches up to a position. One without any change ends where it begins, and a watcher is
+    /// told that first.
     fn check_exists(&mut self, step: usize, position: u64) {
-        let last = self.log.last().map_or(BIRTH, |change| change.position);
+        let last = self.log.last().map(|change| change.position).or(self.known).unwrap_or(position);
         if position > last {
             self.violations.push(Violation::Future { step, position });
         }
