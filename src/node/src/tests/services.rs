@@ -26,20 +26,23 @@ async fn health_says_whether_every_replica_has_a_leader() {
         .await
         .unwrap()
         .into_inner();
-    let mut next = async || seen.next().await.unwrap().unwrap().status();
-    // Nothing is hosted, and nothing is wrong.
-    while next().await != ServingStatus::Serving {}
+    // A machine that is busy may cost a group its leader for a moment, so a status may come between.
+    let mut becomes = async |wanted, why| {
+        let seen = async { while seen.next().await.unwrap().unwrap().status() != wanted {} };
+        tokio::time::timeout(PATIENCE, seen).await.expect(why);
+    };
+    becomes(ServingStatus::Serving, "nothing is hosted, and nothing is wrong").await;
     cluster.prepare(0, 0).await;
-    assert_eq!(next().await, ServingStatus::NotServing, "it waits to be bootstrapped");
+    becomes(ServingStatus::NotServing, "it waits to be bootstrapped").await;
     cluster.bootstrap(0, 1).await;
-    assert_eq!(next().await, ServingStatus::Serving);
+    becomes(ServingStatus::Serving, "it leads, or knows who does").await;
     for service in ["", "synod.session.v1.Session", "synod.map.v1.Map", "synod.election.v1.Election"] {
         assert_eq!(health(&mut client, service).await, ServingStatus::Serving, "{service}");
     }
     for number in [1, 2] {
         drop(cluster.nodes.remove(&number));
     }
-    assert_eq!(next().await, ServingStatus::NotServing, "no majority, no leader");
+    becomes(ServingStatus::NotServing, "no majority, no leader").await;
 }
 
 #[tokio::test]
