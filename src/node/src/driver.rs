@@ -57,7 +57,7 @@ pub(crate) enum Mail {
 pub(crate) struct Glance {
     pub(crate) standing: synod_protocol::Standing,
     pub(crate) members: Vec<Member>,
-    /// Why it has stopped for good, if it has.
+    /// Why it has stopped, if it has.
     pub(crate) failed: Option<Error>,
 }
 
@@ -328,7 +328,7 @@ impl Work {
                 self.glance.send_modify(|glance| glance.standing = standing);
             }
             Effect::Failed(error) => {
-                tracing::error!(replica = self.surroundings.name, %error, "the replica has stopped for good");
+                tracing::error!(replica = self.surroundings.name, %error, "the replica has stopped");
                 self.writer = None;
                 self.surroundings.metrics.failed();
                 self.glance.send_modify(|glance| {

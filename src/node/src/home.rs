@@ -19,7 +19,7 @@ use synod_protocol::raft::Start;
 use synod_protocol::{HardState, SnapshotMetadata};
 use synod_replica::machine::Machine;
 use synod_replica::{Found, Genesis, History, SnapshotJob, recover};
-use synod_storage::disk::{Disk, DiskError, DiskErrorKind};
+use synod_storage::disk::{Disk, DiskError, DiskErrorKind, Operation};
 use synod_storage::identity::{Identity, IdentityError, Stage};
 use synod_storage::snapshot::{
     Progress, SnapshotError, SnapshotFile, SnapshotId, SnapshotMeta, SnapshotReader, SnapshotStore,
@@ -69,9 +69,27 @@ impl From<HomeError> for Error {
             HomeError::Log(WalError::Disk(disk)) if disk.kind == DiskErrorKind::Locked => {
                 Self::new(ErrorCode::Unavailable, disk.to_string())
             }
+            HomeError::Log(WalError::Disk(disk) | WalError::Poisoned { cause: disk })
+            | HomeError::Disk(disk)
+            | HomeError::Identity(IdentityError::Disk(disk))
+            | HomeError::Snapshot(SnapshotError::Disk(disk))
+                if wants_room(&disk) =>
+            {
+                Self::new(ErrorCode::ResourceExhausted, format!("the disk is full: {disk}"))
+            }
+            HomeError::Log(WalError::Disk(disk)) => {
+                Self::new(ErrorCode::Corrupt, format!("the disk failed: {disk}"))
+            }
             other => Self::new(ErrorCode::Corrupt, other.to_string()),
         }
     }
+}
+
+/// Whether room is all that was missing, so that whoever opens again what is on the disk finds all that was acknowledged.
+/// That cannot be said of a sync: what it did not write may be read all the same, and be gone after the next crash.
+fn wants_room(error: &DiskError) -> bool {
+    error.kind == DiskErrorKind::NoSpace
+        && !matches!(error.operation, Operation::SyncData | Operation::SyncDir)
 }
 
 /// What a replica finds when it starts.

@@ -1,10 +1,12 @@
 //! Which replicas this node hosts, and in what state each is.
 //!
 //! A replica is **waiting** until it is bootstrapped or gets a snapshot: it never forms or joins a group by itself. It
-//! then **runs**. One whose data is damaged has **failed**: it takes no part until an operator replaces it.
+//! then **runs**. One whose data is damaged has **failed**: it takes no part until an operator replaces it. One whose disk is
+//! full has **stalled**: it starts again once there is room.
 
 mod delivery;
 mod recovery;
+mod revival;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -197,6 +199,7 @@ impl Host {
             opened.snapshot_bytes,
         );
         let metrics = Arc::new(self.metrics.replica(slot.group(), slot.partition()));
+        metrics.starts();
         let mailbox = Arc::new(Mailbox::default());
         let surroundings = Surroundings {
             name: slot.name(),

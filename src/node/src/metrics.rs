@@ -120,7 +120,7 @@ macro_rules! of_each_replica {
 
 of_each_replica! {
     leader: Number = Number::default, "replica_leader", "1 if this replica leads its partition";
-    failed: Number = Number::default, "replica_failed", "1 if this replica has stopped for good";
+    failed: Number = Number::default, "replica_failed", "1 if this replica has stopped, for good or for want of room on its disk";
     term: Number = Number::default, "replica_term", "The term of the partition";
     log_index: Number = Number::default, "replica_applied_log_index", "The last log entry applied";
     command_index: Number = Number::default, "replica_applied_index", "The last command applied";
@@ -287,7 +287,12 @@ impl ReplicaMetrics {
         self.watches.set(number(status.watches));
     }
 
-    /// The replica has stopped for good.
+    /// The replica starts, perhaps again.
+    pub(crate) fn starts(&self) {
+        self.failed.set(0);
+    }
+
+    /// The replica has stopped.
     pub(crate) fn failed(&self) {
         self.failed.set(1);
         self.leader.set(0);

@@ -148,6 +148,7 @@ impl Node {
                 told.peer_lost(&address);
             }
         });
+        servers.spawn(ended(host.clone().revive(), shutdown.subscribe()));
         tracing::info!(node = host.config().name, clients = %client_address, peers = %peer_address, "node started");
         Ok(Self { host, client_address, peer_address, metrics_address, shutdown, servers, _lock: lock })
     }

@@ -116,6 +116,11 @@ impl Slot {
         }
     }
 
+    /// Whether the replica has stopped for want of room alone, and starts again once there is some.
+    pub(crate) fn is_stalled(&self) -> bool {
+        matches!(self.standing(), Standing::Failed(_, error) if error.code() == ErrorCode::ResourceExhausted)
+    }
+
     /// Why this replica is not in full service; nothing if it is.
     pub(crate) fn problem(&self) -> Option<String> {
         let problem = match self.standing() {

@@ -8,6 +8,7 @@ use synod_replica::Input;
 use synod_storage::wal::{Wal, WalError};
 
 use crate::driver::Mail;
+use crate::home::HomeError;
 use crate::log::{LogWriter, Write};
 use crate::mailbox::Mailbox;
 use crate::metrics::ReplicaMetrics;
@@ -65,8 +66,8 @@ struct Work {
 impl Work {
     fn run(mut self) {
         if let Err(error) = self.write_until_closed() {
-            tracing::error!(%error, "the write-ahead log failed: the replica stops for good");
-            self.driver.push(Mail::Input(Input::DiskFailed(error.to_string())));
+            tracing::error!(%error, "the write-ahead log failed: the replica stops");
+            self.driver.push(Mail::Input(Input::DiskFailed(HomeError::from(error).into())));
         }
     }
 

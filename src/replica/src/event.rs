@@ -109,8 +109,8 @@ pub enum Input {
         /// Its size in bytes.
         bytes: u64,
     },
-    /// The write-ahead log or the disk failed: the replica must stop.
-    DiskFailed(String),
+    /// The write-ahead log or the disk failed: the replica must stop. Why, as it is to be told.
+    DiskFailed(Error),
 }
 
 /// A snapshot to be written in the background.

@@ -137,9 +137,7 @@ impl Replica {
                 self.received = Some(Received { store, history, bytes });
                 self.step(message);
             }
-            Input::DiskFailed(why) => {
-                self.fail(Error::new(ErrorCode::Corrupt, format!("the disk failed: {why}")));
-            }
+            Input::DiskFailed(error) => self.fail(error),
         }
     }
 

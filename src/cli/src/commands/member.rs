@@ -118,6 +118,7 @@ impl Replica {
             Phase::Waiting => "waiting",
             Phase::Running => "running",
             Phase::Failed => "failed",
+            Phase::Stalled => "stalled",
             Phase::Unspecified => "unknown",
         };
         let role = match replica.role() {

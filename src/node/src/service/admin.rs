@@ -211,7 +211,8 @@ fn failed(slot: &Slot, blank: Replica, member: Option<MemberId>, error: &Error) 
         ErrorCode::Corrupt => format!("{error} (its data is in \"{}\")", slot.home().dir().display()),
         _ => error.to_string(),
     };
-    Replica { phase: Phase::Failed as i32, member_id: member.map_or(0, MemberId::get), problem, ..blank }
+    let phase = if slot.is_stalled() { Phase::Stalled } else { Phase::Failed };
+    Replica { phase: phase as i32, member_id: member.map_or(0, MemberId::get), problem, ..blank }
 }
 
 fn running_replica(blank: Replica, status: &ReplicaStatus) -> Replica {

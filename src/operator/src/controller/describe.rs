@@ -86,7 +86,7 @@ impl PartitionView<'_> {
         };
         let message = match node.map(|node| &node.replica) {
             None | Some(Replica::Unreachable) => "it does not answer".to_owned(),
-            Some(Replica::Failed { problem, .. }) => problem.clone(),
+            Some(Replica::Failed { problem, .. } | Replica::Stalled { problem, .. }) => problem.clone(),
             _ if running.is_none() => waits_for(node, member.id).to_owned(),
             _ if leader.is_some() && running.is_some_and(|running| running.role == Role::Candidate) => {
                 "it looks for the leader".to_owned()
@@ -135,7 +135,9 @@ fn unborn(node: &Node) -> wire::Member {
         Replica::Blank => (0, "it is blank".to_owned()),
         Replica::Waiting(id) => (id.get(), "it waits for the partition to begin".to_owned()),
         Replica::Running(running) => (running.member.get(), String::new()),
-        Replica::Failed { member, problem } => (member.map_or(0, MemberId::get), problem.clone()),
+        Replica::Failed { member, problem } | Replica::Stalled { member, problem } => {
+            (member.map_or(0, MemberId::get), problem.clone())
+        }
     };
     wire::Member {
         id,

@@ -45,6 +45,13 @@ pub enum Replica {
         /// Why, and what to do about it.
         problem: String,
     },
+    /// It stopped for want of room on its disk. It holds all that it had, and starts again once there is room.
+    Stalled {
+        /// Who it was, if it could tell.
+        member: Option<MemberId>,
+        /// What it could not write.
+        problem: String,
+    },
 }
 
 /// A replica that takes part.
@@ -162,6 +169,7 @@ impl From<&wire::Replica> for Replica {
             (wire::Phase::Waiting, Some(member)) => Self::Waiting(member),
             (wire::Phase::Running, Some(member)) => Self::Running(Running::of(member, replica)),
             (wire::Phase::Failed, member) => Self::Failed { member, problem: replica.problem.clone() },
+            (wire::Phase::Stalled, member) => Self::Stalled { member, problem: replica.problem.clone() },
             // What a newer version says is not guessed at.
             _ => Self::Unreachable,
         }

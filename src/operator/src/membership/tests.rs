@@ -47,6 +47,7 @@ fn replica(text: &str, members: &[Member]) -> Replica {
         "blank" => return Replica::Blank,
         "waits" => return Replica::Waiting(id),
         "failed" => return Replica::Failed { member: Some(id), problem: "broken".into() },
+        "stalled" => return Replica::Stalled { member: Some(id), problem: "full".into() },
         "leader" => Running { role: Role::Leader, ..lived },
         "candidate" => Running { role: Role::Candidate, leader: None, ..lived },
         "learner" => Running { role: Role::Learner, ..lived },
@@ -249,6 +250,21 @@ fn without_a_leader() {
             "a1 b2 c3",
             "a1 b2 c3",
             "wait: no majority",
+        ),
+        (
+            "one that wants room comes back",
+            "a=follower:1 b=stalled:2 c=blank",
+            "a1 b2 c3",
+            "a1 b2 c3",
+            "wait: no majority: 1 of 3 voters are there, and 2 are needed; waiting for b; b has stopped: full: it goes on by \
+             itself once there is room",
+        ),
+        (
+            "all want room",
+            "a=stalled:1 b=stalled:2 c=stalled:3",
+            "",
+            "a1 b2 c3",
+            "wait: no member answers: waiting for a, b, c; a has stopped: full: it goes on",
         ),
         (
             "the majority lost its data",
@@ -455,6 +471,13 @@ fn what_needs_a_person_is_said() {
             "a1 b2 c3?",
             full,
             "stuck: c has failed",
+        ),
+        (
+            "without room",
+            "a=leader:1 b=follower:2 c=stalled:3",
+            full,
+            full,
+            "stuck: c has stopped: full; it goes on by itself once there is room: raise",
         ),
         ("failed where nobody is desired", "a=leader:1 b=follower:2 c-=failed:3", "a1 b2", full, "nothing"),
         ("taken out before", "a=leader:1 b=follower:2 c=follower:3", "a1 b2", full, "c: discard c3"),

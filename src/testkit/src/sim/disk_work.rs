@@ -129,7 +129,8 @@ impl World {
             process.log = None;
         }
         self.note(node, format_args!("cannot write its log: {why}"));
-        self.arrive(node, Some(life), Mail::Input(Input::DiskFailed(why.to_owned())));
+        let error = Error::new(ErrorCode::Corrupt, format!("the disk failed: {why}"));
+        self.arrive(node, Some(life), Mail::Input(Input::DiskFailed(error)));
     }
 
     pub(super) fn begin_save(&mut self, node: usize, job: SnapshotJob) {

@@ -2,7 +2,7 @@
 
 use synod_types::MemberId;
 
-use super::{Action, Step, act, names, wait, waiting};
+use super::{Action, MAKE_ROOM, Step, act, names, stalled, wait, waiting};
 use crate::membership::genesis::Genesis;
 use crate::membership::observation::{Node, Observation, Replica};
 use crate::membership::quorum::majority_of;
@@ -34,8 +34,12 @@ impl Voter<'_> {
     }
 
     fn may_come_back(&self) -> bool {
-        self.node.is_none_or(|node| node.replica == Replica::Unreachable)
+        self.node.is_none_or(|node| may_come_back(&node.replica))
     }
+}
+
+fn may_come_back(replica: &Replica) -> bool {
+    matches!(replica, Replica::Unreachable | Replica::Stalled { .. })
 }
 
 impl Leaderless<'_> {
@@ -50,6 +54,18 @@ impl Leaderless<'_> {
             _ => None,
         });
         failed.collect()
+    }
+
+    /// Whom there is to wait for, and what those need that can tell.
+    fn waiting_for(&self, nodes: &[impl AsRef<str>]) -> String {
+        let all = nodes.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+        let needs = self.observation.nodes.iter().find_map(|node| match &node.replica {
+            Replica::Stalled { problem, .. } => {
+                Some(format!("; {}: {MAKE_ROOM}", stalled(&node.name, problem)))
+            }
+            _ => None,
+        });
+        format!("waiting for {all}{}", needs.unwrap_or_default())
     }
 
     /// A partition that never began, begins: once every desired node answers, and none of them holds data.
@@ -68,7 +84,7 @@ impl Leaderless<'_> {
                     .to_owned(),
             });
         }
-        let unreachable = self.nodes(|replica| matches!(replica, Replica::Unreachable));
+        let unreachable = self.nodes(may_come_back);
         if !unreachable.is_empty() {
             return wait(format!("{} must answer before the partition can begin", unreachable.join(", ")));
         }
@@ -116,9 +132,9 @@ impl Leaderless<'_> {
         if self.observation.running().next().is_some() {
             return None;
         }
-        let unreachable = self.nodes(|replica| matches!(replica, Replica::Unreachable));
+        let unreachable = self.nodes(may_come_back);
         if !unreachable.is_empty() {
-            return wait(format!("no member answers: waiting for {}", unreachable.join(", ")));
+            return wait(format!("no member answers: {}", self.waiting_for(&unreachable)));
         }
         let failures = self.failures();
         let problem = if failures.is_empty() {
@@ -141,7 +157,7 @@ impl Leaderless<'_> {
         }
         let problem = format!("{alive} of {} voters are there, and {needed} are needed", voters.len());
         if alive + missing.len() >= needed {
-            return Step::Wait(format!("no majority: {problem}; waiting for {}", missing.join(", ")));
+            return Step::Wait(format!("no majority: {problem}; {}", self.waiting_for(&missing)));
         }
         let lost = "the majority is lost for good";
         let failures = self.failures();

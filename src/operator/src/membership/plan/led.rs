@@ -1,6 +1,6 @@
 //! A partition with a leader: its members are brought in line with the desired nodes, one at a time.
 
-use super::{Action, Step, act, names, wait, waiting};
+use super::{Action, MAKE_ROOM, Step, act, names, stalled, wait, waiting};
 use crate::membership::observation::{Member, Node, Observation, Replica, Running};
 use crate::membership::quorum::{
     CAUGHT_UP_ENTRIES, has_caught_up, lag, prove_majority, voters_with, voters_without, was_taken_out,
@@ -39,7 +39,7 @@ impl Led<'_> {
                 Replica::Blank => true,
                 Replica::Waiting(id) => *id != member.id,
                 Replica::Running(running) => running.member != member.id,
-                Replica::Unreachable | Replica::Failed { .. } => false,
+                Replica::Unreachable | Replica::Failed { .. } | Replica::Stalled { .. } => false,
             })
         };
         let gone = self.leader.members.iter().find(replaced)?;
@@ -86,6 +86,7 @@ impl Led<'_> {
         match self.observation.node(name).map(|node| &node.replica) {
             None | Some(Replica::Unreachable) => format!("{name} does not answer"),
             Some(Replica::Failed { problem, .. }) => format!("{name} has failed: {problem}"),
+            Some(Replica::Stalled { problem, .. }) => stalled(name, problem),
             Some(Replica::Blank | Replica::Waiting(_)) => format!("{name} is to get its first snapshot"),
             Some(Replica::Running(_)) if lag(self.leader, member) > CAUGHT_UP_ENTRIES => {
                 format!("{name} catches up: it is {} entries behind", lag(self.leader, member))
@@ -137,7 +138,7 @@ impl Led<'_> {
         act(action, format!("{} leads and is to have no member", leader.node))
     }
 
-    /// A member that stopped for good is replaced once somebody has removed its data.
+    /// A member that stopped for good is replaced once somebody has removed its data. One that stalled needs room.
     pub(super) fn tell_failed(&self) -> Option<Step> {
         self.observation.nodes.iter().find_map(|node| match &node.replica {
             Replica::Failed { problem, .. } if node.desired => Some(Step::Stuck {
@@ -147,6 +148,9 @@ impl Led<'_> {
                     node.name
                 ),
             }),
+            Replica::Stalled { problem, .. } if node.desired => {
+                Some(Step::Stuck { problem: stalled(&node.name, problem), next: MAKE_ROOM.to_owned() })
+            }
             _ => None,
         })
     }

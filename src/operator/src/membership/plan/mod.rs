@@ -144,6 +144,15 @@ fn wait(reason: impl Into<String>) -> Option<Step> {
     Some(Step::Wait(reason.into()))
 }
 
+/// What helps a replica that has stalled.
+const MAKE_ROOM: &str = "it goes on by itself once there is room: raise spec.storage.size where the storage class lets \
+                         volumes grow, or make room on the volume";
+
+/// What is said of a replica that has stalled.
+fn stalled(node: &str, problem: &str) -> String {
+    format!("{node} has stopped: {problem}")
+}
+
 fn names<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<String> {
     nodes.into_iter().map(|node| node.name.clone()).collect()
 }

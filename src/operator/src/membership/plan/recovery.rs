@@ -31,7 +31,7 @@ pub fn plan_recovery(
     let may_hold_data = |other: &&Node| match other.replica {
         Replica::Unreachable => !is_empty(other),
         // It may be able to use what it has when it is started again.
-        Replica::Failed { .. } => true,
+        Replica::Failed { .. } | Replica::Stalled { .. } => true,
         Replica::Blank | Replica::Waiting(_) | Replica::Running(_) => false,
     };
     let silent: Vec<_> =
