@@ -33,6 +33,12 @@ pub mod reasons {
     pub const ROLLING: &str = "Rolling";
     /// Some members do not answer.
     pub const MEMBERS_MISSING: &str = "MembersMissing";
+    /// Something keeps pods from running: the message says what, and of which.
+    pub const PODS_BLOCKED: &str = "PodsBlocked";
+    /// Some members have stopped, and say why.
+    pub const MEMBERS_FAILED: &str = "MembersFailed";
+    /// The majority of some partition does not come back by itself: the message says what is left to do.
+    pub const MAJORITY_LOST: &str = "MajorityLost";
     /// The API server refuses what the operator has to write.
     pub const CANNOT_WRITE: &str = "CannotWrite";
     /// Some partition has no leader.

@@ -35,7 +35,7 @@ pub(super) enum ApplyError {
         name: String,
     },
     /// The API server refused.
-    #[error("{kind} \"{name}\" cannot be written: {source}")]
+    #[error("{kind} \"{name}\" cannot be written: {}", refusal(source))]
     Refused {
         /// The kind of the object.
         kind: String,
@@ -59,6 +59,14 @@ pub(super) enum ApplyError {
     /// It has no place in JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+}
+
+/// What the API server says, without how it says it.
+fn refusal(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// A kind that the operator writes.

@@ -176,6 +176,7 @@ impl Work<'_> {
             client: self.client.clone(),
             cache: self.cache.clone(),
             connections: group::Connections::default(),
+            complaints: group::Complaints::default(),
             recorder: Recorder::new(self.client.clone(), reporter),
             image: self.settings.image.clone(),
         };

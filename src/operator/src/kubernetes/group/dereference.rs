@@ -31,6 +31,8 @@ pub(super) struct Place {
     pub(super) claim: Option<Arc<PersistentVolumeClaim>>,
     /// Whether the spec asks for it.
     pub(super) desired: bool,
+    /// What events say of why it has no pod, or no volume.
+    pub(super) complaint: Option<String>,
 }
 
 impl Place {
@@ -66,6 +68,7 @@ pub(super) fn dereference(cache: &Cache, group: &PartitionGroup) -> Vec<Found> {
                 pod: pod.filter(|pod| belongs_to(&**pod, &set_uid)),
                 claim: cache.claims.get(&ObjectRef::new(&claim_name).within(&namespace)),
                 desired: ordinal < group.spec.replicas,
+                complaint: None,
             }
         };
         let configuration = cache.configurations.get(&ObjectRef::new(&partition).within(&namespace));

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!   dereference ──► certify ──► observe ──► plan ──► build ──► apply, act ──► status
-//!   (the cache)    (Secrets)   (the nodes)  (pure)   (pure)   (API server,    (pure)
-//!                                                              nodes)
+//!   (the cache,    (Secrets)   (the nodes)  (pure)   (pure)   (API server,    (pure)
+//!     events)                                                  nodes)
 //! ```
 //!
 //! Invariants:
 //! - The stages between looking and acting are pure. Acting takes at most one step of each partition.
-//! - Nothing is remembered from one look to the next but connections: whoever acts next goes on from what is there.
+//! - Nothing is remembered from one look to the next but connections, and for seconds what events said: whoever acts next
+//!   goes on from what is there.
 //! - How a partition begins is decided by creating an object, before any node is told.
 //! - A spec that cannot be had changes nothing: the group serves on as it was.
 
@@ -16,6 +17,7 @@ mod act;
 mod birth;
 mod build;
 mod certificates;
+mod complaints;
 mod dereference;
 mod observe;
 mod plan;
@@ -39,6 +41,7 @@ use self::act::Task;
 use self::birth::{Birth, BirthError};
 use self::build::PartitionSize;
 use self::certificates::Certificates;
+pub(super) use self::complaints::Complaints;
 use self::dereference::{Found, dereference};
 pub(super) use self::observe::Connections;
 use self::observe::{Seen, observe};
@@ -68,6 +71,7 @@ pub(super) struct Context {
     pub(super) client: Client,
     pub(super) cache: Arc<Cache>,
     pub(super) connections: Connections,
+    pub(super) complaints: Complaints,
     pub(super) recorder: Recorder,
     /// The image of replicas whose group names none.
     pub(super) image: String,
@@ -130,6 +134,7 @@ pub(super) async fn reconcile(group: Arc<PartitionGroup>, context: Arc<Context>)
         return Ok(Next::await_change());
     }
     let mut found = dereference(&context.cache, &group);
+    complaints::note(&context.client, &context.complaints, &scope, &mut found).await;
     let problems: Vec<_> = group.validate().iter().map(ToString::to_string).collect();
     let rejected = Some(problems.join("; ")).filter(|problems| !problems.is_empty());
     let is_quiet = group.spec.paused || rejected.is_some();
@@ -137,7 +142,7 @@ pub(super) async fn reconcile(group: Arc<PartitionGroup>, context: Arc<Context>)
     let mut certificates = certificates::keep(&context, &scope, &group, is_quiet, now.as_second()).await;
     let seen = observe(&scope, &context.connections, &found, &certificates).await;
     let mut plans = plan_all(&scope, &group, &found, &seen);
-    let begun = if is_quiet { Ok(()) } else { begin(&context, &group, &mut found, &plans).await };
+    let begun = if is_quiet { Ok(()) } else { begin(&context, &group, &mut found, &seen, &plans).await };
     if begun.is_ok() {
         plans = plan_all(&scope, &group, &found, &seen);
     }
@@ -192,22 +197,28 @@ fn plan_all(scope: &Scope, group: &PartitionGroup, found: &[Found], seen: &[Seen
     found.iter().zip(seen).map(plan_one).collect()
 }
 
-/// Decides how those partitions begin that are to, and takes note of it.
+/// Decides how those partitions begin that are to, and takes note of it. If the note of one that serves was deleted, another
+/// one says that it has begun, with members that nobody knows any more: it must never begin again.
 async fn begin(
     context: &Context,
     group: &PartitionGroup,
     found: &mut [Found],
+    seen: &[Seen],
     plans: &[Plan],
 ) -> Result<(), GroupError> {
     let scope = Scope::of(group);
     let owner = owner(group);
     let birth =
         Birth { client: &context.client, namespace: &scope.namespace, group: &scope.name, owner: &owner };
-    for (partition, plan) in found.iter_mut().zip(plans) {
-        let Step::Begin { founders } = &plan.step else { continue };
+    for ((partition, plan), seen) in found.iter_mut().zip(plans).zip(seen) {
+        let founders = match &plan.step {
+            Step::Begin { founders } => founders.clone(),
+            _ if partition.genesis == Ok(None) && seen.observation.leader().is_some() => Vec::new(),
+            _ => continue,
+        };
         let born_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
         let limits: Limits = group.spec.limits();
-        let genesis = Genesis::new(founders.clone(), group.spec.partitions, &limits, born_ms)?;
+        let genesis = Genesis::new(founders, group.spec.partitions, &limits, born_ms)?;
         partition.genesis = Ok(Some(birth.decide(partition.id, &genesis).await?));
     }
     Ok(())
@@ -318,8 +329,12 @@ fn event_of(condition: Condition) -> Event {
     Event {
         type_: if is_bad && !is_fact { EventType::Warning } else { EventType::Normal },
         reason: condition.reason,
-        note: Some(format!("{} is {}: {}", condition.type_, condition.status, condition.message)),
-        action: "Reconcile".to_owned(),
+        note: Some(status::shortened(&format!(
+            "{} is {}: {}",
+            condition.type_, condition.status, condition.message
+        ))),
+        // Events that differ in their words alone are counted as one: those of two questions must not be.
+        action: format!("Answer{}", condition.type_),
         secondary: None,
     }
 }

@@ -17,9 +17,10 @@ use super::observe::Seen;
 use super::plan::{Plan, Roll};
 use super::trouble::trouble;
 use crate::controller::{GroupView, PartitionView};
-use crate::membership::{Action, CAUGHT_UP_ENTRIES, Step, majority_answers};
+use crate::membership::{Action, CAUGHT_UP_ENTRIES, Replica, Step, majority_answers};
 
-/// The longest message, in bytes: a group has many partitions, and a status has little room.
+/// The longest message, in bytes: a group has many partitions, and a status has little room. No event is taken that is longer
+/// than 1024.
 const MESSAGE_BYTES_MAX: usize = 1_000;
 
 /// Everything that a status is made from.
@@ -101,14 +102,17 @@ impl Report<'_> {
         }
     }
 
-    /// Who the partition has gone on with: it was a member under the id that the spec names, and is none any more.
+    /// Who the partition has gone on with: it was a member under the id that the spec names while the majority was lost, and
+    /// is none any more as far as those know who answer. It says so before anybody leads, because nobody is known under that
+    /// id in the next look.
     fn recovered_from(&self, view: &wire::Partition, before: Option<&PartitionStatus>) -> Option<String> {
         let is_this = |recovery: &&RecoverySpec| recovery.partition == view.id;
         let named = self.group.spec.recovery.iter().find(is_this).map(|recovery| &recovery.survivor);
+        let lost = before.filter(|before| before.phase == PartitionPhase::QuorumLost);
         let was =
-            |id: &&String| before.is_some_and(|before| before.members.iter().any(|member| member.id == **id));
-        let is_gone =
-            |id: &&String| view.leader != 0 && view.members.iter().all(|it| it.id.to_string() != **id);
+            |id: &&String| lost.is_some_and(|before| before.members.iter().any(|member| member.id == **id));
+        let answers = view.members.iter().any(|member| member.ready);
+        let is_gone = |id: &&String| answers && view.members.iter().all(|it| it.id.to_string() != **id);
         let done = named.filter(|id| was(id) && is_gone(id)).cloned();
         done.or_else(|| before.and_then(|before| before.recovered_from.clone()))
     }
@@ -193,7 +197,7 @@ impl Report<'_> {
             Said::new(conditions::QUORUM_LOST, false, reasons::AS_DECLARED, "")
         } else {
             let which = format!("partitions without a majority: {}; {}", lost.join(", "), view.message);
-            Said::new(conditions::QUORUM_LOST, true, reasons::NO_QUORUM, shortened(&which))
+            Said::new(conditions::QUORUM_LOST, true, reason, shortened(&which))
         };
         let rejected = match &self.rejected {
             Some(why) => Said::new(conditions::SPEC_REJECTED, true, reasons::INVALID_SPEC, shortened(why)),
@@ -261,8 +265,18 @@ impl Report<'_> {
         let is_any = |phase| partitions.iter().any(|partition| partition.phase == phase);
         let rolls = self.plans.iter().any(|plan| plan.roll != Roll::Nothing);
         let acts = self.plans.iter().any(|plan| matches!(plan.step, Step::Act { .. }));
-        if is_any(PartitionPhase::QuorumLost) {
+        let is_lost = |(partition, plan): (&PartitionStatus, &Plan)| {
+            partition.phase == PartitionPhase::QuorumLost && matches!(plan.step, Step::Stuck { .. })
+        };
+        let mut nodes = self.seen.iter().flat_map(|seen| &seen.observation.nodes);
+        if partitions.iter().zip(self.plans).any(is_lost) {
+            reasons::MAJORITY_LOST
+        } else if is_any(PartitionPhase::QuorumLost) {
             reasons::NO_QUORUM
+        } else if nodes.any(|node| matches!(node.replica, Replica::Failed { .. } | Replica::Stalled { .. })) {
+            reasons::MEMBERS_FAILED
+        } else if self.blocked(partitions).is_some() {
+            reasons::PODS_BLOCKED
         } else if is_young(partitions) {
             reasons::BOOTSTRAPPING
         } else if is_any(PartitionPhase::Electing) {
@@ -278,14 +292,17 @@ impl Report<'_> {
 
     /// What is the matter, and with which pods.
     fn message(&self, view: &wire::Group, partitions: &[PartitionStatus]) -> String {
-        let members = partitions.iter().flat_map(|partition| &partition.members);
-        let pods = self.found.iter().flat_map(|found| &found.places);
-        let mut of_pods = pods.filter_map(|place| trouble(place, self.now));
-        let absent = members.filter(|member| !member.ready).count();
-        match of_pods.next() {
-            Some(trouble) if absent > 0 => shortened(&format!("{trouble}; {}", view.message)),
-            _ => shortened(&view.message),
+        match self.blocked(partitions) {
+            Some(trouble) => shortened(&format!("{trouble}; {}", view.message)),
+            None => shortened(&view.message),
         }
+    }
+
+    /// What keeps a pod from running while some member is not ready.
+    fn blocked(&self, partitions: &[PartitionStatus]) -> Option<String> {
+        let mut members = partitions.iter().flat_map(|partition| &partition.members);
+        let mut pods = self.found.iter().flat_map(|found| &found.places);
+        members.any(|member| !member.ready).then(|| pods.find_map(|place| trouble(place, self.now))).flatten()
     }
 }
 
@@ -304,7 +321,7 @@ fn whole_seconds(time: Timestamp) -> Time {
     Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
-fn shortened(message: &str) -> String {
+pub(super) fn shortened(message: &str) -> String {
     if message.len() <= MESSAGE_BYTES_MAX {
         return message.to_owned();
     }

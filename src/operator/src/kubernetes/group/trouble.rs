@@ -26,8 +26,10 @@ pub(super) fn trouble(place: &Place, now: Timestamp) -> Option<String> {
             claim.namespace().unwrap_or_default()
         ));
     }
-    let pod = place.pod.as_deref()?;
-    kept_claim(place, pod).or_else(|| stuck(pod, now)).or_else(|| container(pod)).or_else(|| scheduling(pod))
+    let complaint = || place.complaint.clone();
+    let Some(pod) = place.pod.as_deref() else { return complaint() };
+    let known = kept_claim(place, pod).or_else(|| stuck(pod, now)).or_else(|| container(pod));
+    known.or_else(complaint).or_else(|| scheduling(pod))
 }
 
 /// A claim that somebody has deleted stays as long as its pod does, and no longer.
@@ -95,8 +97,13 @@ mod tests {
     fn said(pod: Value, claim: Value) -> Option<String> {
         let pod: Pod = serde_json::from_value(pod).unwrap();
         let claim: PersistentVolumeClaim = serde_json::from_value(claim).unwrap();
-        let place =
-            Place { ordinal: 0, pod: Some(Arc::new(pod)), claim: Some(Arc::new(claim)), desired: true };
+        let place = Place {
+            ordinal: 0,
+            pod: Some(Arc::new(pod)),
+            claim: Some(Arc::new(claim)),
+            desired: true,
+            complaint: None,
+        };
         trouble(&place, Timestamp::from_second(NOW).unwrap())
     }
 
@@ -112,6 +119,23 @@ mod tests {
     fn deleted(ago: i64) -> Value {
         let at = Timestamp::from_second(NOW - ago).unwrap().to_string();
         json!({"metadata": {"name": "p", "deletionTimestamp": at}, "spec": {"nodeName": "m", "containers": []}})
+    }
+
+    #[test]
+    fn what_events_say_comes_before_what_the_scheduler_makes_of_it() {
+        let unscheduled = json!({"metadata": {"name": "p"}, "status": {"conditions": [
+            {"type": "PodScheduled", "status": "False", "message": "unbound claims"},
+        ]}});
+        let image = waiting("ErrImagePull", None);
+        for (pod, expected) in
+            [(None, "quota"), (Some(unscheduled), "quota"), (Some(image), "p: ErrImagePull: try again")]
+        {
+            let pod: Option<Pod> = pod.map(|pod| serde_json::from_value(pod).unwrap());
+            let complaint = Some("quota".to_owned());
+            let place = Place { ordinal: 0, pod: pod.map(Arc::new), claim: None, desired: true, complaint };
+            let said = trouble(&place, Timestamp::from_second(NOW).unwrap());
+            assert_eq!(said.as_deref(), Some(expected));
+        }
     }
 
     #[test]

@@ -205,7 +205,13 @@ fn place(ordinal: u32, on_a_machine: Option<bool>, claim: Option<&str>) -> Place
     };
     let claim = claim
         .map(|phase| serde_json::from_value(json!({"metadata": {}, "status": {"phase": phase}})).unwrap());
-    Place { ordinal, pod: on_a_machine.map(pod).map(Arc::new), claim: claim.map(Arc::new), desired: true }
+    Place {
+        ordinal,
+        pod: on_a_machine.map(pod).map(Arc::new),
+        claim: claim.map(Arc::new),
+        desired: true,
+        complaint: None,
+    }
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn seen(answer: &[u32], led: bool, lag: u64) -> Seen {
 
 fn found(has_begun: bool) -> Found {
     let genesis = Genesis::new(Vec::new(), 1, &Limits::default(), 1_700_000_000_123).unwrap();
-    let place = |ordinal| Place { ordinal, pod: None, claim: None, desired: true };
+    let place = |ordinal| Place { ordinal, pod: None, claim: None, desired: true, complaint: None };
     Found {
         id: PartitionId(0),
         set: None,
@@ -166,6 +166,14 @@ fn each_trouble_has_its_name() {
         ),
         (seen(&[2], false, 0), true, wait(), PartitionPhase::QuorumLost, "False NoQuorum", "True NoQuorum"),
         (seen(&[], false, 0), true, wait(), PartitionPhase::QuorumLost, "False NoQuorum", "True NoQuorum"),
+        (
+            seen(&[2], false, 0),
+            true,
+            plan(Step::Stuck { problem: "lost".into(), next: "recover".into() }, Roll::Nothing),
+            PartitionPhase::QuorumLost,
+            "False MajorityLost",
+            "True MajorityLost",
+        ),
     ];
     for (seen, has_begun, plan, phase, ready, quorum_lost) in cases {
         let mut group = group("{partitions: 1}");
@@ -212,6 +220,7 @@ fn the_message_tells_what_the_cluster_says_of_a_pod() {
     let expected = "sample-p0-2: ImagePullBackOff: no such image: mine:2";
     assert_eq!(status.partitions[0].members[2].message.as_deref(), Some(expected));
     assert!(message(&status, "Ready").starts_with(expected), "{}", message(&status, "Ready"));
+    assert_eq!(answer(&status, "Ready"), "False PodsBlocked", "a reason of its own, so that an event tells");
 }
 
 #[test]
@@ -291,7 +300,8 @@ fn who_a_partition_has_gone_on_with_is_told_once_and_kept() {
     assert_eq!(lost.partitions[0].recovered_from, None);
     assert!(message(&lost, "QuorumLost").contains("why"));
 
-    let mut alone = seen(&[2], true, 0);
+    // It has gone on, and nobody leads yet.
+    let mut alone = seen(&[2], false, 0);
     let Replica::Running(running) = &mut alone.observation.nodes[2].replica else { panic!("it runs") };
     running.member = MemberId(77);
     running.members.retain(|member| member.id == MemberId(3));
@@ -306,4 +316,19 @@ fn who_a_partition_has_gone_on_with_is_told_once_and_kept() {
     let later = status_of(&group, &found, &alone, &quiet);
     assert_eq!(later.partitions[0].recovered_from.as_deref(), Some("3"));
     assert_eq!(recovered(Some(&done), &later), []);
+}
+
+#[test]
+fn who_is_replaced_while_the_spec_names_him_has_not_been_gone_on_with() {
+    let (found, quiet) = (found(true), plan(Step::Nothing, Roll::Nothing));
+    let recovery = "{partition: 0, survivor: \"3\", acceptDataLoss: AcknowledgedWritesMayBeLost}";
+    let mut group = group(&format!("{{partitions: 1, recovery: [{recovery}]}}"));
+    group.status = Some(status_of(&group, &found, &seen(&[0, 1, 2], true, 0), &quiet));
+    let mut replaced = seen(&[0, 1, 2], true, 0);
+    for node in &mut replaced.observation.nodes {
+        let Replica::Running(running) = &mut node.replica else { panic!("it runs") };
+        running.members[2].id = MemberId(77);
+    }
+    let status = status_of(&group, &found, &replaced, &quiet);
+    assert_eq!(status.partitions[0].recovered_from, None);
 }
