@@ -83,6 +83,43 @@ impl Namespace {
         self.wait(&format!("partitiongroup/{group}"), seconds, is_ready)
     }
 
+    /// Waits until an event about a group says this, and says how long that took.
+    pub(crate) fn wait_told(&self, group: &str, said: &str, seconds: u64) -> Duration {
+        self.wait("events", seconds, |events| {
+            let is_so = |event: &Value| {
+                let about = &event["involvedObject"];
+                let message = event["message"].as_str().unwrap_or_default();
+                about["kind"] == "PartitionGroup" && about["name"] == group && message.contains(said)
+            };
+            events["items"].as_array().is_some_and(|events| events.iter().any(is_so))
+        })
+    }
+
+    /// Waits until a condition of a group, with this answer, says this; and an event about it, if it is a trouble.
+    pub(crate) fn wait_said(&self, group: &str, question: &str, answer: &str, said: &str, seconds: u64) {
+        let took = self.wait(&format!("partitiongroup/{group}"), seconds, |group| {
+            let (status, _, message) = condition(group, question);
+            status == answer && message.contains(said)
+        });
+        let told = self.wait_told(group, said, 10);
+        println!(
+            "{question} says \"{said}\" after {:.1} s, an event {:.1} s later",
+            took.as_secs_f64(),
+            told.as_secs_f64()
+        );
+    }
+
+    /// Changes the spec of an object.
+    pub(crate) fn patch(&self, what: &str, patch: &Value) {
+        self.kubectl(&["patch", what, "--type=merge", "--patch", &patch.to_string()]);
+    }
+
+    /// What a verb of synod answers about the group of this namespace.
+    pub(crate) fn synod(&self, verb: &[&str]) -> String {
+        let program = ["--namespace=synod-system", "exec", "deployment/synod-operator", "--", "/synod"];
+        kubectl(&[&program[..], verb, &["--namespace", &self.name]].concat())
+    }
+
     /// Runs a pod of an image to its end, and returns what it logged.
     pub(crate) fn run_pod(&self, name: &str, image: &str, arguments: &[&str]) -> String {
         self.start_pod(name, image, arguments);

@@ -6,10 +6,13 @@
 
 mod kubectl;
 mod lifecycle;
+mod machines;
 mod operator;
+mod quorum;
 mod sample;
 mod scale;
 mod security;
+mod shortage;
 mod trouble;
 mod workload;
 

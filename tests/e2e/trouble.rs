@@ -1,12 +1,11 @@
 //! What goes wrong is said where people look, and mends itself when its cause is gone.
 
-use std::process::Command;
-use std::time::Instant;
+use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::SMALL;
-use crate::kubectl::{Namespace, condition, is_ready, kubectl, leader};
+use crate::kubectl::{Namespace, condition, is_ready};
 use crate::workload::under_load;
 
 #[test]
@@ -36,6 +35,35 @@ fn a_spec_that_cannot_be_is_refused_with_what_to_write_instead() {
 }
 
 #[test]
+fn an_edit_that_cannot_be_done_is_refused_while_the_group_serves_on() {
+    let namespace = Namespace::new("edits");
+    namespace.apply(SMALL);
+    namespace.wait_ready("small", 60);
+    let generation = || namespace.get("partitiongroup/small")["metadata"]["generation"].clone();
+    let before = generation();
+    under_load(&namespace, "edits that are refused", 15, || {
+        for (spec, said) in [
+            (json!({"storage": {"size": "5Gi"}}), "volumes cannot shrink: use 10Gi or more"),
+            (json!({"storage": {"storageClassName": "other"}}), "the storage class cannot be changed"),
+            (json!({"protocol": {"type": "Log"}}), "the protocol cannot be changed: leave it at Raft"),
+            (json!({"partitions": 2}), "the number of partitions cannot be changed: leave it at 1"),
+            (json!({"replicas": 4}), "use 3 or 5"),
+            (
+                json!({"security": {"tls": {"type": "PlainText"}}}),
+                "how connections are encrypted cannot be changed",
+            ),
+        ] {
+            let patch = json!({"spec": spec}).to_string();
+            let arguments = ["patch", "partitiongroup/small", "--type=merge", "--patch", &patch];
+            let (patched, text) = namespace.try_kubectl(&arguments, None);
+            assert!(!patched && text.contains(said), "{patch}: {text}");
+        }
+    });
+    assert_eq!(generation(), before, "nothing was changed");
+    assert!(is_ready(&namespace.get("partitiongroup/small")));
+}
+
+#[test]
 fn an_image_that_cannot_be_had_is_named_and_mended() {
     let namespace = Namespace::new("image");
     namespace.apply(SMALL);
@@ -45,10 +73,7 @@ fn an_image_that_cannot_be_had_is_named_and_mended() {
         namespace.kubectl(&["patch", "partitiongroup/small", "--type=merge", "--patch", &patch]);
     };
     image("\"localhost/nothing:1\"");
-    namespace.wait("partitiongroup/small", 60, |group| {
-        let (status, _, message) = condition(group, "Ready");
-        status == "False" && message.contains("localhost/nothing:1")
-    });
+    namespace.wait_said("small", "Ready", "False", "localhost/nothing:1", 60);
     assert_eq!(
         condition(&namespace.get("partitiongroup/small"), "QuorumLost").0,
         "False",
@@ -88,6 +113,59 @@ fn what_is_deleted_or_changed_by_hand_comes_back() {
     namespace.wait_ready("small", 60);
 }
 
+fn uid(object: &Value) -> String {
+    object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn every_object_that_is_deleted_or_edited_by_hand_is_put_back_under_load() {
+    let namespace = Namespace::new("children");
+    namespace.apply(SMALL);
+    namespace.wait_ready("small", 60);
+    let pods = || -> BTreeMap<_, _> {
+        ["small-p0-0", "small-p0-1", "small-p0-2"]
+            .map(|pod| (pod, uid(&namespace.get(&format!("pod/{pod}")))))
+            .into()
+    };
+    let before = pods();
+    under_load(&namespace, "deleting and editing what belongs to a group", 60, || {
+        for what in [
+            "service/small-p0",
+            "service/small-p0-peers",
+            "poddisruptionbudget/small-p0",
+            "networkpolicy/small-p0",
+            "serviceaccount/small",
+            "configmap/small-p0",
+        ] {
+            let old = uid(&namespace.get(what));
+            namespace.kubectl(&["delete", what]);
+            let back = namespace.wait(what, 20, |object| uid(object) != old);
+            println!("{what}: back after {:.1} s", back.as_secs_f64());
+        }
+        for (what, path, spec) in [
+            ("service/small", "/spec/selector", json!({"selector": {"synod.dev/group": "other"}})),
+            ("poddisruptionbudget/small-p0", "/spec/maxUnavailable", json!({"maxUnavailable": 3})),
+            ("networkpolicy/small-p0", "/spec/ingress", json!({"ingress": []})),
+            (
+                "statefulset/small-p0",
+                "/spec/template/spec/terminationGracePeriodSeconds",
+                json!({"template": {"spec": {"terminationGracePeriodSeconds": 1}}}),
+            ),
+        ] {
+            let old = namespace.get(what).pointer(path).cloned();
+            namespace.patch(what, &json!({"spec": spec}));
+            let back = namespace.wait(what, 20, |object| object.pointer(path) == old.as_ref());
+            println!("{what}: mended after {:.1} s", back.as_secs_f64());
+        }
+        namespace.kubectl(&["label", "service", "small-p0", "synod.dev/group-"]);
+        namespace.wait("service/small-p0", 20, |service| {
+            service["metadata"]["labels"]["synod.dev/group"] == "small"
+        });
+    });
+    namespace.wait_ready("small", 20);
+    assert_eq!(pods(), before, "no replica was restarted for it");
+}
+
 #[test]
 fn a_group_that_is_paused_is_left_alone() {
     let namespace = Namespace::new("paused");
@@ -106,47 +184,4 @@ fn a_group_that_is_paused_is_left_alone() {
     assert!(!found, "nobody made it again");
     pause(false);
     namespace.wait("service/small", 30, |service| service["metadata"]["name"] == "small");
-}
-
-/// The cable of a machine, where the cluster is the one that `tests/e2e/cluster` brings up: its nodes are on this machine.
-fn pull_cable(node: &str, is_pulled: bool) -> bool {
-    let done = Command::new("ip").args(["link", "set", node, if is_pulled { "down" } else { "up" }]).status();
-    done.is_ok_and(|done| done.success())
-}
-
-#[test]
-fn a_machine_that_is_cut_off_is_missed_and_welcome_when_it_is_back() {
-    if !pull_cable("node-1", false) {
-        println!("left out: the nodes of this cluster are not on this machine");
-        return;
-    }
-    let namespace = Namespace::new("lost");
-    namespace.apply(SMALL);
-    namespace.wait_ready("small", 60);
-    let replicas = namespace.names("pods");
-    let node_of =
-        |pod: &str| namespace.get(&format!("pod/{pod}"))["spec"]["nodeName"].as_str().unwrap().to_owned();
-    let nodes: std::collections::BTreeSet<_> = replicas.iter().map(|pod| node_of(pod)).collect();
-    assert_eq!(nodes.len(), 3, "each replica has a machine of its own: {nodes:?}");
-    // The machine of a follower that does not run the workload, and so no operator that is needed to tell of it.
-    let lost = (|| {
-        let leads = leader(&namespace.get("partitiongroup/small"), 0)?;
-        replicas.iter().find(|pod| **pod != leads).map(|pod| node_of(pod))
-    })()
-    .unwrap();
-    kubectl(&["cordon", &lost]);
-    under_load(&namespace, "cutting a machine off", 60, || {
-        let started = Instant::now();
-        assert!(pull_cable(&lost, true));
-        namespace.wait("partitiongroup/small", 50, |group: &Value| {
-            let (status, _, message) = condition(group, "Degraded");
-            status == "True" && message.contains("does not answer")
-        });
-        println!("missed after {:.1} s", started.elapsed().as_secs_f64());
-        assert_eq!(condition(&namespace.get("partitiongroup/small"), "QuorumLost").0, "False");
-        assert!(pull_cable(&lost, false));
-        kubectl(&["uncordon", &lost]);
-    });
-    let back = namespace.wait_ready("small", 90);
-    println!("ready again after {:.1} s", back.as_secs_f64());
 }
