@@ -62,7 +62,8 @@ fn a_replica_whose_disk_failed_stops_and_says_so() {
     partition.disk_works = false;
     let propose = Propose { command: command(hits, increment()), ..Propose::default() };
     let tag = partition.send(request::Body::Propose(propose));
-    partition.input(Input::DiskFailed(Error::new(ErrorCode::Corrupt, "fsync: input/output error")));
+    partition
+        .input(Input::DiskFailed(synod_types::Error::new(ErrorCode::Corrupt, "fsync: input/output error")));
     assert_eq!(partition.reply(tag), Some(Err(ErrorCode::Unavailable)));
     assert!(partition.failed.as_deref().is_some_and(|why| why.contains("input/output error")));
     partition.disk_works = true;

@@ -120,6 +120,7 @@ fn found(places: &[(bool, Option<Pod>)], genesis: Option<Genesis>) -> Found {
         pod: pod.clone().map(Arc::new),
         claim: None,
         desired: *desired,
+        complaint: None,
     };
     let set = StatefulSet {
         metadata: ObjectMeta { generation: Some(4), ..ObjectMeta::default() },
