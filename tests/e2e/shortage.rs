@@ -1,13 +1,10 @@
-//! What a group needs and does not get: pods, claims, a storage class, rights, room. It is said what is missing, and when it is
+//! What a group needs and does not get: pods, claims, a storage class, rights. It is said what is missing, and when it is
 //! there, the group goes on by itself.
-
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::SMALL;
-use crate::kubectl::{Namespace, condition, is_ready, kubectl, members};
+use crate::kubectl::{Namespace, condition, kubectl};
 use crate::workload::under_load;
 
 /// Objects that belong to no namespace, deleted at the end.
@@ -150,85 +147,4 @@ fn volumes_that_may_not_grow_are_named_and_grow_when_they_may() {
             .all(|claim| claim["spec"]["resources"]["requests"]["storage"] == "20Gi")
     });
     namespace.wait("partitiongroup/small", 30, |group| condition(group, "Degraded").0 == "False");
-}
-
-/// Volumes with bounds, one for each machine: where the nodes of the cluster are on this machine.
-struct Bounded {
-    dirs: Vec<PathBuf>,
-    _objects: Passing,
-}
-
-const CLASS: &str = "e2e-bounded";
-const ENOUGH: u64 = 512;
-
-impl Bounded {
-    /// The first is this large, the others have room enough.
-    fn new(namespace: &Namespace, megabytes: u64) -> Option<Self> {
-        let root = Path::new(&std::env::var_os("CLUSTER")?).join("volumes");
-        let nodes: Value = serde_json::from_str(&kubectl(&["get", "nodes", "--output=json"])).unwrap();
-        let mut objects = vec![storage_class(CLASS, "kubernetes.io/no-provisioner")];
-        let mut dirs = Vec::new();
-        let sizes = std::iter::once(megabytes).chain(std::iter::repeat(ENOUGH));
-        for (node, megabytes) in nodes["items"].as_array().unwrap().iter().zip(sizes) {
-            let name = node["metadata"]["name"].as_str().unwrap();
-            let dir = root.join(format!("bounded-{name}"));
-            std::fs::create_dir_all(&dir).ok()?;
-            let options = format!("size={megabytes}m,mode=0777");
-            let mounted =
-                Command::new("mount").args(["-t", "tmpfs", "-o", &options, "bounded"]).arg(&dir).status();
-            if !mounted.is_ok_and(|mounted| mounted.success()) {
-                return None;
-            }
-            objects.push(volume(name, &dir));
-            dirs.push(dir);
-        }
-        Some(Self { dirs, _objects: Passing::apply(namespace, &objects) })
-    }
-
-    fn enlarge(&self) {
-        let options = format!("remount,size={ENOUGH}m");
-        assert!(Command::new("mount").args(["-o", &options]).arg(&self.dirs[0]).status().unwrap().success());
-    }
-}
-
-impl Drop for Bounded {
-    fn drop(&mut self) {
-        for dir in &self.dirs {
-            // Lazily: the pods may still be there.
-            let _ = Command::new("umount").arg("--lazy").arg(dir).status();
-        }
-    }
-}
-
-fn volume(node: &str, dir: &Path) -> Value {
-    let here = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": [node]});
-    json!({
-        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("e2e-bounded-{node}")},
-        "spec": {
-            "capacity": {"storage": "10Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": CLASS,
-            "persistentVolumeReclaimPolicy": "Retain", "local": {"path": dir},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
-        },
-    })
-}
-
-#[test]
-fn a_volume_that_is_full_is_named_and_its_member_goes_on_when_there_is_room() {
-    let namespace = Namespace::new("full");
-    // Room for the first segment of a log, and not for the next one, which is prepared soon after.
-    let Some(volumes) = Bounded::new(&namespace, 100) else {
-        println!("left out: the nodes of this cluster are not on this machine");
-        return;
-    };
-    namespace.apply(&of_class(CLASS));
-    namespace.wait_said("small", "Degraded", "True", "the disk is full", 60);
-    let before = namespace.get("partitiongroup/small");
-    assert_eq!(condition(&before, "QuorumLost").0, "False");
-    let ids = |group: &Value| members(group, 0).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
-    under_load(&namespace, "a volume that is full, and grows", 30, || {
-        volumes.enlarge();
-        let mended = namespace.wait("partitiongroup/small", 25, is_ready);
-        println!("ready {:.1} s after there was room", mended.as_secs_f64());
-    });
-    assert_eq!(ids(&before), ids(&namespace.get("partitiongroup/small")), "the members are who they were");
 }
