@@ -42,6 +42,25 @@ impl Watch {
     }
 }
 
+/// What a watch has seen last of a key that counts up, and where it says to go on from.
+async fn begun(synod: &Synod) -> (u64, String) {
+    synod.ok(&["map", "put", "users", "alice", "0"]).await;
+    // What happens before the watch has begun is not in it, so something happens until it has.
+    let mut watch = Watch::start(synod, &["map", "watch", "users", "--key", "alice"]);
+    let mut last = 0;
+    let first = loop {
+        last += 1;
+        synod.ok(&["map", "put", "users", "alice", &last.to_string()]).await;
+        if let Ok(line) = timeout(std::time::Duration::from_millis(100), watch.lines.next_line()).await {
+            break line.unwrap().unwrap();
+        }
+    };
+    assert!(first.starts_with("updated alice "), "{first}");
+    let told = watch.interrupt().await;
+    let (_, cursor) = told.trim().split_once("--from ").expect("it says where to go on");
+    (last, cursor.to_owned())
+}
+
 #[tokio::test]
 async fn a_watch_misses_nothing_also_when_leaders_change() {
     let synod = Synod::start(1, 3).await;
@@ -67,23 +86,10 @@ async fn a_watch_misses_nothing_also_when_leaders_change() {
 #[tokio::test]
 async fn a_watch_goes_on_from_where_an_earlier_one_ended() {
     let synod = Synod::start(1, 1).await;
-    synod.ok(&["map", "put", "users", "alice", "0"]).await;
-    // What happens before the watch has begun is not in it, so something happens until it has.
-    let mut watch = Watch::start(&synod, &["map", "watch", "users", "--key", "alice"]);
-    let mut last = 0;
-    let first = loop {
-        last += 1;
-        synod.ok(&["map", "put", "users", "alice", &last.to_string()]).await;
-        if let Ok(line) = timeout(std::time::Duration::from_millis(100), watch.lines.next_line()).await {
-            break line.unwrap().unwrap();
-        }
-    };
-    assert!(first.starts_with("updated alice "), "{first}");
-    let told = watch.interrupt().await;
-    let (_, cursor) = told.trim().split_once("--from ").expect("it says where to go on");
+    let (last, cursor) = begun(&synod).await;
     synod.ok(&["map", "put", "users", "bob smith", "two words"]).await;
     synod.ok(&["map", "remove", "users", "alice"]).await;
-    let mut resumed = Watch::start(&synod, &["map", "watch", "users", "--from", cursor]);
+    let mut resumed = Watch::start(&synod, &["map", "watch", "users", "--from", &cursor]);
     assert_eq!(resumed.line().await, "inserted \"bob smith\" \"two words\"");
     assert_eq!(resumed.line().await, format!("removed alice {last}"));
     synod.ok(&["map", "put", "users", "carol", "1", "--ttl", "100ms"]).await;
@@ -104,11 +110,12 @@ async fn every_kind_can_be_watched() {
     assert_eq!(set.line().await, "removed blue");
     set.interrupt().await;
 
-    // From the beginning of the history on.
+    // From where an earlier one ended on.
+    let (_, begin) = begun(&synod).await;
+    let begin = begin.as_str();
     for (kind, name) in [("counter", "hits"), ("value", "motd"), ("lock", "deploy"), ("election", "main")] {
         synod.ok(&["primitive", "create", kind, name]).await;
     }
-    let begin = "0:1";
     let mut counter = Watch::start(&synod, &["counter", "watch", "hits", "--from", begin, "-o", "json"]);
     synod.ok(&["counter", "increment", "hits", "--by", "7"]).await;
     let change = counter.json().await;
