@@ -19,7 +19,10 @@ pub(crate) struct Snapshots {
     /// Applied entries that are kept in memory: (index, bytes), oldest first.
     sizes: VecDeque<(LogIndex, u64)>,
     bytes_in_memory: u64,
+    /// Applied since the newest snapshot.
     bytes_since: u64,
+    /// How many of those the snapshot under way includes.
+    bytes_included: u64,
     /// The size of the newest snapshot.
     newest_bytes: u64,
     newest: SnapshotMetadata,
@@ -74,17 +77,14 @@ impl Snapshots {
     fn saved(&mut self, metadata: SnapshotMetadata, bytes: u64, tail_bytes: u64) -> LogIndex {
         let mut keep_from = metadata.index.next();
         let mut tail = 0;
-        self.bytes_since = 0;
-        for (index, size) in self.sizes.iter().rev() {
-            if *index > metadata.index {
-                self.bytes_since += size;
-            } else if tail + size <= tail_bytes {
-                tail += size;
-                keep_from = *index;
-            } else {
+        for (index, size) in self.sizes.iter().rev().filter(|(index, _)| *index <= metadata.index) {
+            tail += size;
+            if tail > tail_bytes {
                 break;
             }
+            keep_from = *index;
         }
+        self.bytes_since = self.bytes_since.saturating_sub(self.bytes_included);
         self.sizes.retain(|(index, _)| *index >= keep_from);
         self.bytes_in_memory = self.sizes.iter().map(|(_, bytes)| bytes).sum();
         self.newest = metadata;
@@ -111,6 +111,7 @@ impl Replica {
         }
         self.snapshots.wanted = false;
         self.snapshots.under_way = true;
+        self.snapshots.bytes_included = self.snapshots.bytes_since;
         let applied = self.machine.applied();
         let metadata = SnapshotMetadata {
             index: applied.log_index,

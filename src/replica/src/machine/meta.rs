@@ -15,7 +15,7 @@ use crate::wire::{membership_from_wire, membership_to_wire};
 
 const FORMAT: u8 = 1;
 
-/// Where the history stands before the first change.
+/// How far beyond its birthday the history stands before the first change: no place in it is 0, which says "from now on".
 const BIRTH: Position = Position(1);
 
 /// How many commands and changes a group is taken to make in each millisecond of its life, at most.
@@ -216,8 +216,8 @@ impl Genesis {
     /// Writes the initial state into an empty store.
     ///
     /// It counts on from its birthday. A group that was deleted and made again under its name so begins beyond all that
-    /// the old one gave out: who was a client of that one cannot take a session, a version, a fence or the position of a
-    /// watch for one of the new.
+    /// the old one gave out, if the clock was not set back between their births: who was a client of that one cannot take
+    /// a session, a version, a fence or the position of a watch for one of the new.
     ///
     /// # Errors
     /// [`Fault`] when the store fails.

@@ -165,6 +165,21 @@ fn a_log_that_grows_long_before_a_snapshot_is_shortened_in_memory() {
     assert!((2..=5).contains(&kept), "behind a snapshot, a tail of {kept} entries is kept");
 }
 
+/// What is applied while a snapshot is being written counts towards the next one, also what is no longer in memory.
+#[test]
+fn a_snapshot_that_takes_long_does_not_put_off_the_next_one() {
+    let options = Options { snapshot_log_bytes: 20_000, log_tail_bytes: 5_000, ..Options::default() };
+    let mut partition = Partition::with(Limits::default(), options);
+    let map = partition.create(PrimitiveKind::Map, "m");
+    partition.input(Input::Admin(1, Admin::Snapshot));
+    let job = partition.snapshots.pop().unwrap();
+    for number in 0..60 {
+        partition.put(map, &format!("{number}"), &"x".repeat(1_000));
+    }
+    partition.input(Input::SnapshotSaved(job.metadata, Ok(100_000)));
+    assert_eq!(partition.snapshots.len(), 1, "the log has more than half of its size");
+}
+
 #[test]
 fn a_disk_that_is_full_is_not_asked_again_at_once() {
     let options = Options { snapshot_log_bytes: 1_000, ..Options::default() };
