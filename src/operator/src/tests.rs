@@ -133,9 +133,11 @@ impl Cluster {
         self.catalog.publish(view.describe());
     }
 
+    /// Until nothing is left to do, and every member said that it serves: a plan has no step for one that has yet to hear
+    /// from its leader.
     async fn settle(&mut self) {
         let begin = Instant::now();
-        while !self.reconcile().await {
+        while !(self.reconcile().await && self.group().ready) {
             assert!(begin.elapsed() < Duration::from_secs(30), "{:#?}", self.group());
             sleep(Duration::from_millis(20)).await;
         }
