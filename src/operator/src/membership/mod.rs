@@ -30,6 +30,8 @@ mod quorum;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod scene;
+#[cfg(test)]
 mod tests;
 
 pub use carry_out::carry_out;

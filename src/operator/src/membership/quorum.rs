@@ -47,6 +47,20 @@ pub(super) fn was_taken_out(leader: &Running, member: MemberId, term: Term) -> b
     term <= leader.term && leader.members.iter().all(|known| known.id != member)
 }
 
+/// Whether the leader, and a majority of its voters by what they say themselves, have no such member. As long as the
+/// leader alone knows that a member was taken out, those who stay can come to count it again, and miss it together with
+/// one of their own.
+pub(super) fn is_known_to_be_out(
+    observation: &Observation,
+    leader: &Running,
+    is_it: impl Fn(&Member) -> bool,
+) -> bool {
+    let knows = |running: &Running| !running.members.iter().any(&is_it);
+    let says_so = |voter: &&Member| observation.running().any(|(_, it)| it.member == voter.id && knows(it));
+    let voters = leader.members.iter().filter(|member| member.votes);
+    knows(leader) && voters.clone().filter(says_so).count() >= majority_of(voters.count())
+}
+
 /// Proves that those of `voters` that have caught up are a majority of them.
 ///
 /// # Errors

@@ -271,7 +271,7 @@ impl World {
             let is_member = self.nodes[comes]
                 .member()
                 .is_some_and(|member| self.referee.membership().all().contains(&member));
-            if is_member {
+            if is_member || !self.referee.is_membership_durable() {
                 return false;
             }
             self.wipe(comes);

@@ -85,8 +85,12 @@ impl World {
         }
     }
 
-    /// A replica that holds data and is no member was taken out once: it comes back empty, as another member.
+    /// A replica that holds data and is no member was taken out once: it comes back empty, as another member. Not before
+    /// a majority knows that it was: those who do not could need it.
     fn empty_strangers(&mut self) {
+        if !self.referee.is_membership_durable() {
+            return;
+        }
         let membership = self.referee.membership().all();
         for node in self.operator.desired.clone() {
             let is_stranger = self.nodes[node].process().is_some_and(|process| {

@@ -3,7 +3,8 @@
 use super::{Action, MAKE_ROOM, Step, act, names, stalled, wait, waiting};
 use crate::membership::observation::{Member, Node, Observation, Replica, Running};
 use crate::membership::quorum::{
-    CAUGHT_UP_ENTRIES, has_caught_up, lag, prove_majority, voters_with, voters_without, was_taken_out,
+    CAUGHT_UP_ENTRIES, has_caught_up, is_known_to_be_out, lag, prove_majority, voters_with, voters_without,
+    was_taken_out,
 };
 
 /// A partition with a leader.
@@ -160,7 +161,9 @@ impl Led<'_> {
     /// has added it, knows a later term.)
     pub(super) fn discard_stranger(&self) -> Option<Step> {
         let (node, running) = self.observation.running().find(|(node, running)| {
-            node.desired && was_taken_out(self.leader, running.member, running.term)
+            node.desired
+                && was_taken_out(self.leader, running.member, running.term)
+                && is_known_to_be_out(self.observation, self.leader, |member| member.id == running.member)
         })?;
         let action = Action::Discard {
             leader: self.node.name.clone(),

@@ -9,6 +9,7 @@ use synod_types::{MemberId, Term};
 
 use super::genesis::{Founder, Genesis};
 use super::observation::{Node, Observation, Replica};
+use super::quorum::is_known_to_be_out;
 use leaderless::Leaderless;
 use led::Led;
 pub use recovery::{most_complete, plan_recovery};
@@ -131,7 +132,7 @@ pub fn plan(observation: &Observation, genesis: Option<&Genesis>) -> Step {
 /// concerned: nobody counts on it. It must not be used again after that with what it had.
 pub fn may_leave(observation: &Observation, genesis: Option<&Genesis>, node: &str) -> bool {
     match observation.leader() {
-        Some((_, leader)) => leader.members.iter().all(|member| member.node != node),
+        Some((_, leader)) => is_known_to_be_out(observation, leader, |member| member.node == node),
         None => genesis.is_none() && observation.running().next().is_none(),
     }
 }
