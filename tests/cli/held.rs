@@ -87,6 +87,14 @@ async fn forced(synod: &Synod) {
 
 async fn keeper_killed(synod: &Synod) {
     let (mut keeper, pid) = waiting(synod, "killed").await;
+    let keepers_pid = pid_of(&keeper).as_raw_nonzero();
+    let children = format!("/proc/{keepers_pid}/task/{keepers_pid}/children");
+    let guards = |child: &str| {
+        std::fs::read_to_string(format!("/proc/{child}/cmdline"))
+            .is_ok_and(|line| line.contains("\0guardian\0"))
+    };
+    let is_guarded = || std::fs::read_to_string(&children).unwrap().split_whitespace().any(guards);
+    eventually("the command has a guardian", is_guarded).await;
     keeper.kill().await.unwrap();
     eventually("the command is stopped in place of its keeper", || !lives(pid)).await;
 }

@@ -102,7 +102,8 @@ pub(super) struct Guardian {
 }
 
 impl Guardian {
-    /// Starts one. Without it the command runs as well, and goes on if this process is killed.
+    /// Starts one for a command that has just begun: if this process is killed before the guardian runs, a few
+    /// milliseconds, the command goes on. So it does if there can be no guardian.
     pub(super) fn start(processes: Processes, grace: Duration) -> Option<Self> {
         let started = std::env::current_exe().and_then(|program| {
             let mut command = Command::new(program);
