@@ -32,6 +32,11 @@ impl Process {
 }
 
 impl Process {
+    /// Whether it ended by itself, and if so whether it says that all is well.
+    pub(crate) fn ended(&mut self) -> Option<bool> {
+        self.0.try_wait().unwrap().map(|status| status.success())
+    }
+
     /// How many files and connections it has open.
     pub(crate) fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.0.id())).unwrap().count()
@@ -123,7 +128,7 @@ impl ControlPlane {
         ];
         let plane = Self { _processes: processes, dir };
         for user in ["admin", "operator"] {
-            std::fs::write(plane.kubeconfig(user), kubeconfig(user, port)).unwrap();
+            plane.write_kubeconfig(user, user, &format!("https://127.0.0.1:{port}"));
         }
         plane.eventually("the API server is ready", || {
             plane.run(&["get", "--raw", "/readyz"], None).status.success()
@@ -149,8 +154,23 @@ impl ControlPlane {
         }
     }
 
-    pub(crate) fn kubeconfig(&self, user: &str) -> PathBuf {
-        self.dir.path().join(format!("{user}.kubeconfig"))
+    /// Operators have leases in any namespace, not only in their own.
+    pub(crate) fn let_operators_lead_anywhere(&self) {
+        let role = ["leases", "--verb=create,get,update", "--resource=leases.coordination.k8s.io"];
+        self.kubectl(&[&["create", "clusterrole"], &role[..]].concat());
+        let account = "--serviceaccount=synod-system:synod-operator";
+        self.kubectl(&["create", "clusterrolebinding", "leases", "--clusterrole=leases", account]);
+    }
+
+    pub(crate) fn kubeconfig(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{name}.kubeconfig"))
+    }
+
+    /// Says how a user reaches the API server, or who is between.
+    pub(crate) fn write_kubeconfig(&self, name: &str, user: &str, url: &str) -> PathBuf {
+        let path = self.kubeconfig(name);
+        std::fs::write(&path, kubeconfig(user, url)).unwrap();
+        path
     }
 
     /// Starts an operator that has the rights of one.
@@ -160,17 +180,17 @@ impl ControlPlane {
 
     /// The same, with more arguments.
     pub(crate) fn start_operator_with(&self, name: &str, arguments: &[&str]) -> Operator {
+        let arguments = [&["--namespace=synod-system"], arguments].concat();
+        self.start_operator_at(&self.kubeconfig("operator"), name, &arguments)
+    }
+
+    /// Starts an operator that talks to the API server as `kubeconfig` says. The arguments say where its lease is.
+    pub(crate) fn start_operator_at(&self, kubeconfig: &Path, name: &str, arguments: &[&str]) -> Operator {
         let [controller, health] = free_ports().map(|port| format!("127.0.0.1:{port}"));
         let mut operator = Command::new(binary());
-        operator.args([
-            "operator",
-            "--name",
-            name,
-            "--namespace=synod-system",
-            "--image=localhost/synod:test",
-        ]);
+        operator.args(["operator", "--name", name, "--image=localhost/synod:test"]);
         operator.args(["--controller-listen", &controller, "--health-listen", &health]).args(arguments);
-        operator.env("KUBECONFIG", self.kubeconfig("operator"));
+        operator.env("KUBECONFIG", kubeconfig);
         let process = Process::start(&mut operator, &self.dir.path().join("operator.log"));
         Operator { process, controller: format!("http://{controller}"), health }
     }
@@ -263,11 +283,11 @@ fn generate_key(path: &Path) {
     assert!(openssl.output().is_ok_and(|made| made.status.success()), "{openssl:?} makes no key");
 }
 
-fn kubeconfig(user: &str, port: u16) -> String {
+fn kubeconfig(user: &str, url: &str) -> String {
     format!(
         r#"apiVersion: v1
 kind: Config
-clusters: [{{name: here, cluster: {{server: "https://127.0.0.1:{port}", insecure-skip-tls-verify: true}}}}]
+clusters: [{{name: here, cluster: {{server: "{url}", insecure-skip-tls-verify: true}}}}]
 users: [{{name: {user}, user: {{token: {user}}}}}]
 contexts: [{{name: here, context: {{cluster: here, user: {user}, namespace: default}}}}]
 current-context: here

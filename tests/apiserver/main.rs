@@ -4,8 +4,15 @@
 //! It needs `etcd`, `kube-apiserver` and `kubectl` in `CLUSTER_BIN`, where `tests/e2e/cluster/build` puts them, and no root.
 
 mod access;
+mod conflicts;
 mod control_plane;
+mod crash;
+mod fuse;
 mod operator;
+mod outages;
+mod proxy;
 mod rules;
 mod scale;
 mod simulation;
+mod site;
+mod watches;

@@ -28,18 +28,22 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::membership::{Membership, Partition, Volume};
+use crate::fuse::Fuse;
+
 /// Where members serve clients and operators.
 const CLIENT_PORT: u16 = 5678;
 
 /// The first address of a pod.
 const ADDRESSES: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
 
-/// A partition: its group ("namespace/name") and its number.
-type Partition = (String, u32);
-
 /// All members there are.
 #[derive(Default)]
-pub(crate) struct Members(Mutex<State>);
+pub(crate) struct Members {
+    state: Mutex<State>,
+    /// Who counts what is asked of the nodes of each namespace.
+    fuses: Mutex<HashMap<String, Arc<Fuse>>>,
+}
 
 #[derive(Default)]
 struct State {
@@ -52,26 +56,48 @@ struct State {
     volumes: HashMap<String, Volume>,
     partitions: HashMap<Partition, Membership>,
     last_id: u64,
-    asked: BTreeSet<String>,
+    asked: BTreeMap<String, u64>,
     created: BTreeMap<String, u64>,
-}
-
-#[derive(Clone)]
-struct Volume {
-    id: u64,
-    partition: Partition,
-}
-
-#[derive(Default)]
-struct Membership {
-    members: Vec<Member>,
-    leader: u64,
-    term: u64,
+    /// How each partition was told to begin. No more than once, each in the same way.
+    begun: HashMap<Partition, Vec<BootstrapRequest>>,
 }
 
 impl Members {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.state.lock().unwrap()
+    }
+
+    /// From now on each thing that is asked of the nodes of a namespace is a step.
+    pub(crate) fn count_steps(&self, namespace: &str, fuse: Arc<Fuse>) {
+        self.fuses.lock().unwrap().insert(namespace.to_owned(), fuse);
+    }
+
+    /// Does something for whoever asks, which is a step of his.
+    fn step<R>(
+        &self,
+        node: &str,
+        order: &str,
+        act: impl FnOnce(&mut State) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        let namespace = node.split('/').next().unwrap_or_default();
+        let fuse = self.fuses.lock().unwrap().get(namespace).cloned();
+        let Some(fuse) = fuse else { return act(&mut self.state()) };
+        let what = format!("{order} {node}");
+        let step = fuse.begin(&what).ok_or_else(|| Status::unavailable("who asks is dead"))?;
+        let answer = act(&mut self.state());
+        fuse.end(step);
+        answer
+    }
+
+    /// The same, asked of a node.
+    fn obey<T, R>(
+        &self,
+        request: Request<T>,
+        order: &str,
+        act: impl FnOnce(&mut State, String, T) -> Result<R, Status>,
+    ) -> Result<Response<R>, Status> {
+        let node = self.state().callee(&request)?;
+        self.step(&node.clone(), order, |state| act(state, node, request.into_inner())).map(Response::new)
     }
 
     /// A node starts; it gets an address that nobody has had before.
@@ -92,7 +118,17 @@ impl Members {
 
     /// The nodes that were asked how things are since this was called last.
     pub(crate) fn take_asked(&self) -> BTreeSet<String> {
-        std::mem::take(&mut self.state().asked)
+        std::mem::take(&mut self.state().asked).into_keys().collect()
+    }
+
+    /// How often a node was asked that.
+    pub(crate) fn asked(&self, node: &str) -> u64 {
+        self.state().asked.get(node).copied().unwrap_or_default()
+    }
+
+    /// In how many ways a partition was told to begin.
+    pub(crate) fn beginnings(&self, group: &str, partition: u32) -> usize {
+        self.state().begun.get(&(group.to_owned(), partition)).map_or(0, Vec::len)
     }
 
     /// How often each primitive ("namespace/group name") was created since this was called last.
@@ -137,7 +173,7 @@ impl State {
         let (group, partition) = volume.partition.clone();
         let blank = Replica { group, partition, member_id: volume.id, ..Replica::default() };
         let membership = self.partitions.get(&volume.partition);
-        let Some(membership) = membership.filter(|it| it.members.iter().any(|it| it.id == volume.id)) else {
+        let Some(membership) = membership.filter(|it| it.holds_data(volume.id)) else {
             return Replica { phase: Phase::Waiting as i32, ..blank };
         };
         let leads = membership.leader == volume.id;
@@ -159,13 +195,6 @@ impl State {
     }
 }
 
-impl Membership {
-    fn take_over(&mut self, id: u64) {
-        self.leader = id;
-        self.term += 1;
-    }
-}
-
 /// Serves all members.
 pub(super) async fn serve(members: Arc<Members>) {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, CLIENT_PORT))).await;
@@ -184,75 +213,84 @@ impl Admin for Service {
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let mut state = self.0.state();
         let node = state.callee(&request)?;
-        state.asked.insert(node.clone());
+        *state.asked.entry(node.clone()).or_default() += 1;
         let replicas = state.volumes.get(&node).map(|volume| state.describe(volume)).into_iter().collect();
         Ok(Response::new(StatusResponse { node, version: "simulated".to_owned(), replicas }))
     }
 
     async fn prepare(&self, request: Request<PrepareRequest>) -> Result<Response<PrepareResponse>, Status> {
-        let mut state = self.0.state();
-        let node = state.callee(&request)?;
-        let PrepareRequest { group, partition } = request.into_inner();
-        if !state.volumes.contains_key(&node) {
-            state.last_id += 1;
-            let volume = Volume { id: state.last_id, partition: (group, partition) };
-            state.volumes.insert(node.clone(), volume);
-        }
-        Ok(Response::new(PrepareResponse { member_id: state.volumes[&node].id, holds_data: false }))
+        self.0.obey(request, "prepare", |state, node, PrepareRequest { group, partition }| {
+            if !state.volumes.contains_key(&node) {
+                state.last_id += 1;
+                let volume = Volume { id: state.last_id, partition: (group, partition) };
+                state.volumes.insert(node.clone(), volume);
+            }
+            Ok(PrepareResponse { member_id: state.volumes[&node].id, holds_data: false })
+        })
     }
 
     async fn bootstrap(
         &self,
         request: Request<BootstrapRequest>,
     ) -> Result<Response<BootstrapResponse>, Status> {
-        let mut state = self.0.state();
-        state.callee(&request)?;
-        let BootstrapRequest { group, partition, mut members, .. } = request.into_inner();
-        for member in &mut members {
-            member.role = MemberRole::Voter as i32;
-        }
-        let leader = members.iter().map(|member| member.id).min().unwrap_or_default();
-        let founded = Membership { members, leader, term: 1 };
-        state.partitions.entry((group, partition)).or_insert(founded);
-        Ok(Response::new(BootstrapResponse {}))
+        self.0.obey(request, "bootstrap", |state, node, request| {
+            let partition = (request.group.clone(), request.partition);
+            let begun = state.begun.entry(partition.clone()).or_default();
+            if !begun.contains(&request) {
+                begun.push(request.clone());
+            }
+            let id = state.volumes.get(&node).map_or(0, |volume| volume.id);
+            let mut members = request.members;
+            if !members.iter().any(|member| member.id == id) {
+                return Err(Status::invalid_argument("not a founder"));
+            }
+            for member in &mut members {
+                member.role = MemberRole::Voter as i32;
+            }
+            let founded = Membership { members, ..Membership::default() };
+            state.partitions.entry(partition).or_insert(founded).start(id);
+            Ok(BootstrapResponse {})
+        })
     }
 
     async fn add_learner(
         &self,
         request: Request<AddLearnerRequest>,
     ) -> Result<Response<AddLearnerResponse>, Status> {
-        let mut state = self.0.state();
-        let AddLearnerRequest { group, partition, member } = request.into_inner();
-        let mut learner = member.unwrap_or_default();
-        learner.role = MemberRole::Learner as i32;
-        let membership = state.membership(group, partition)?;
-        membership.members.retain(|member| member.id != learner.id);
-        membership.members.push(learner);
-        Ok(Response::new(AddLearnerResponse {}))
+        self.0.obey(request, "add_learner", |state, _, AddLearnerRequest { group, partition, member }| {
+            let mut learner = member.unwrap_or_default();
+            learner.role = MemberRole::Learner as i32;
+            let membership = state.membership(group, partition)?;
+            membership.members.retain(|member| member.id != learner.id);
+            membership.started.insert(learner.id);
+            membership.members.push(learner);
+            Ok(AddLearnerResponse {})
+        })
     }
 
     async fn promote(&self, request: Request<PromoteRequest>) -> Result<Response<PromoteResponse>, Status> {
-        let PromoteRequest { group, partition, member_id } = request.into_inner();
-        let mut state = self.0.state();
-        for member in &mut state.membership(group, partition)?.members {
-            if member.id == member_id {
-                member.role = MemberRole::Voter as i32;
+        self.0.obey(request, "promote", |state, _, PromoteRequest { group, partition, member_id }| {
+            for member in &mut state.membership(group, partition)?.members {
+                if member.id == member_id {
+                    member.role = MemberRole::Voter as i32;
+                }
             }
-        }
-        Ok(Response::new(PromoteResponse {}))
+            Ok(PromoteResponse {})
+        })
     }
 
     async fn remove(&self, request: Request<RemoveRequest>) -> Result<Response<RemoveResponse>, Status> {
-        let RemoveRequest { group, partition, member_id } = request.into_inner();
-        self.0.state().membership(group, partition)?.members.retain(|member| member.id != member_id);
-        Ok(Response::new(RemoveResponse {}))
+        self.0.obey(request, "remove", |state, _, RemoveRequest { group, partition, member_id }| {
+            state.membership(group, partition)?.members.retain(|member| member.id != member_id);
+            Ok(RemoveResponse {})
+        })
     }
 
     async fn discard(&self, request: Request<DiscardRequest>) -> Result<Response<DiscardResponse>, Status> {
-        let mut state = self.0.state();
-        let node = state.callee(&request)?;
-        state.volumes.remove(&node);
-        Ok(Response::new(DiscardResponse {}))
+        self.0.obey(request, "discard", |state, node, _| {
+            state.volumes.remove(&node);
+            Ok(DiscardResponse {})
+        })
     }
 
     async fn recover(&self, _: Request<RecoverRequest>) -> Result<Response<RecoverResponse>, Status> {
@@ -263,9 +301,11 @@ impl Admin for Service {
         &self,
         request: Request<TransferLeadershipRequest>,
     ) -> Result<Response<TransferLeadershipResponse>, Status> {
-        let TransferLeadershipRequest { group, partition, member_id } = request.into_inner();
-        self.0.state().membership(group, partition)?.take_over(member_id);
-        Ok(Response::new(TransferLeadershipResponse { member_id }))
+        self.0.obey(request, "transfer_leadership", |state, _, request| {
+            let TransferLeadershipRequest { group, partition, member_id } = request;
+            state.membership(group, partition)?.take_over(member_id);
+            Ok(TransferLeadershipResponse { member_id })
+        })
     }
 
     async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<SnapshotResponse>, Status> {
@@ -317,10 +357,15 @@ impl Members {
         let request::Body::Propose(propose) = body else { return None };
         let result = match Command::decode(propose.command).ok()?.operation? {
             Operation::Create(create) => {
-                *self.state().created.entry(format!("{group} {}", create.name)).or_default() += 1;
+                let created = format!("{group} {}", create.name);
+                let count = |state: &mut State| *state.created.entry(created).or_default() += 1;
+                self.step(group, "create in", |state| Ok(count(state))).ok()?;
                 CreateResponse::default().encode_to_vec()
             }
-            Operation::Delete(_) => DeleteResponse::default().encode_to_vec(),
+            Operation::Delete(_) => {
+                self.step(group, "delete in", |_| Ok(())).ok()?;
+                DeleteResponse::default().encode_to_vec()
+            }
             _ => return None,
         };
         Some(reply::Body::Result(result.into()))

@@ -5,10 +5,11 @@
 //! tell by the address who was asked.
 
 mod members;
+mod membership;
 mod sets;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -16,15 +17,21 @@ use tokio::runtime::Runtime;
 
 pub(crate) use self::members::Members;
 
+/// All pods there are share one port, so that there is one cluster at a time.
+static ONE: Mutex<()> = Mutex::new(());
+
 /// A cluster that runs until this is dropped.
 pub(crate) struct Simulation {
     pub(crate) runtime: Runtime,
     pub(crate) client: Client,
     pub(crate) members: Arc<Members>,
+    // The last to go: until then the port is in use.
+    _one: MutexGuard<'static, ()>,
 }
 
 impl Simulation {
     pub(crate) fn start(kubeconfig: &Path) -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let runtime = Runtime::new().unwrap();
         let members = Arc::new(Members::default());
         let client = runtime.block_on(async {
@@ -33,12 +40,15 @@ impl Simulation {
             tokio::spawn(sets::keep(client.clone(), members.clone()));
             client
         });
-        Self { runtime, client, members }
+        Self { runtime, client, members, _one: one }
     }
 }
 
-async fn client(kubeconfig: &Path) -> Client {
+/// A client of the API server that takes every answer for an answer.
+pub(crate) async fn client(kubeconfig: &Path) -> Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let options = KubeConfigOptions::default();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    config.default_retry = false;
     Client::try_from(config).unwrap()
 }

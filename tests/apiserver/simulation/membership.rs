@@ -1,0 +1,42 @@
+//! What members hold, and who belongs to a partition.
+
+use std::collections::BTreeSet;
+
+use synod_proto::types::v1::Member;
+
+/// A partition: its group ("namespace/name") and its number.
+pub(super) type Partition = (String, u32);
+
+#[derive(Clone)]
+pub(super) struct Volume {
+    pub(super) id: u64,
+    pub(super) partition: Partition,
+}
+
+#[derive(Default)]
+pub(super) struct Membership {
+    pub(super) members: Vec<Member>,
+    /// The members that hold data.
+    pub(super) started: BTreeSet<u64>,
+    pub(super) leader: u64,
+    pub(super) term: u64,
+}
+
+impl Membership {
+    pub(super) fn holds_data(&self, id: u64) -> bool {
+        self.started.contains(&id) && self.members.iter().any(|member| member.id == id)
+    }
+
+    /// A founder begins. The first of them leads as soon as they are a majority.
+    pub(super) fn start(&mut self, id: u64) {
+        self.started.insert(id);
+        if self.leader == 0 && self.started.len() > self.members.len() / 2 {
+            self.take_over(self.started.first().copied().unwrap_or_default());
+        }
+    }
+
+    pub(super) fn take_over(&mut self, id: u64) {
+        self.leader = id;
+        self.term += 1;
+    }
+}
