@@ -23,7 +23,7 @@ use crate::controller::{Directory as _, GroupKey, PrimitiveKey, create_primitive
 /// Keeps an object until the primitive is gone.
 const FINALIZER: &str = "synod.dev/delete-primitive";
 
-/// When to look again at a primitive whose group does not serve.
+/// When to look again at a primitive whose group does not serve, or whose status could not be written.
 const UNSETTLED: Duration = Duration::from_secs(2);
 
 /// When to make sure again that a primitive is there: somebody may have deleted it.
@@ -69,8 +69,8 @@ pub(super) async fn reconcile(
     let problems: Vec<_> = primitive.validate().iter().map(ToString::to_string).collect();
     if !problems.is_empty() {
         let said = Said::new(conditions::READY, false, reasons::INVALID_SPEC, problems.join("; "));
-        publish(&context, &primitive, vec![said], Vec::new()).await?;
-        return Ok(Next::await_change());
+        let is_said = publish(&context, &primitive, vec![said], Vec::new()).await?;
+        return Ok(if is_said { Next::await_change() } else { Next::requeue(jittered(UNSETTLED)) });
     }
     let created = create_primitive(context.directory.groups(), &key, &PrimitiveKey::from(&*primitive)).await;
     let (said, partitions, next) = match created {
@@ -83,8 +83,8 @@ pub(super) async fn reconcile(
             (said, Vec::new(), UNSETTLED)
         }
     };
-    publish(&context, &primitive, vec![said], partitions).await?;
-    Ok(Next::requeue(jittered(next)))
+    let is_said = publish(&context, &primitive, vec![said], partitions).await?;
+    Ok(Next::requeue(jittered(if is_said { next } else { UNSETTLED })))
 }
 
 fn reason(error: &Error) -> &'static str {
@@ -134,12 +134,14 @@ async fn set_finalizer(
     }
 }
 
+/// Writes the status, if it says anything new. False if somebody changed the primitive meanwhile, or it is no more: nothing is
+/// written then, and nobody tells when that change is no news to this operator.
 async fn publish(
     context: &Context,
     primitive: &Primitive,
     said: Vec<Said>,
     partitions: Vec<u32>,
-) -> Result<(), PrimitiveError> {
+) -> Result<bool, PrimitiveError> {
     let before = primitive.status.clone().unwrap_or_default();
     let generation = primitive.metadata.generation;
     let status = PrimitiveStatus {
@@ -148,7 +150,7 @@ async fn publish(
         partitions,
     };
     if status == before {
-        return Ok(());
+        return Ok(true);
     }
     let patch = json!({
         "apiVersion": synod_api::API_VERSION,
@@ -158,9 +160,8 @@ async fn publish(
     });
     let api = api(context, primitive);
     match api.patch_status(&primitive.name_any(), &parameters().force(), &Patch::Apply(&patch)).await {
-        Ok(_) => Ok(()),
-        // Somebody changed it meanwhile, or it is no more: the watch tells.
-        Err(kube::Error::Api(refusal)) if matches!(refusal.code, 404 | 409) => Ok(()),
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(refusal)) if matches!(refusal.code, 404 | 409) => Ok(false),
         Err(error) => Err(PrimitiveError::Status(error)),
     }
 }

@@ -169,9 +169,10 @@ pub(super) async fn reconcile(group: Arc<PartitionGroup>, context: Arc<Context>)
         refused: outcome.as_ref().err().map(ToString::to_string),
         now: Timestamp::now(),
     };
-    publish(&context, &group, report.status()).await?;
+    let is_said = publish(&context, &group, report.status()).await?;
     let acted = outcome?;
-    Ok(Next::requeue(when(acted, &plans)))
+    // Nobody tells when what has changed meanwhile is no news to this operator.
+    Ok(Next::requeue(if is_said { when(acted, &plans) } else { jittered(UNSETTLED) }))
 }
 
 fn when(acted: bool, plans: &[Plan]) -> Duration {
@@ -275,14 +276,15 @@ fn owner(group: &PartitionGroup) -> OwnerReference {
     group.controller_owner_ref(&()).unwrap_or_default()
 }
 
-/// Writes the status, if it says anything new, and tells the events that people want to know.
+/// Writes the status, if it says anything new, and tells the events that people want to know. False if somebody changed the
+/// group meanwhile, or it is no more: nothing is written then.
 async fn publish(
     context: &Context,
     group: &PartitionGroup,
     status: PartitionGroupStatus,
-) -> Result<(), GroupError> {
+) -> Result<bool, GroupError> {
     if group.status.as_ref() == Some(&status) {
-        return Ok(());
+        return Ok(true);
     }
     let news = status::news(group.status.as_ref(), &status);
     let api: Api<PartitionGroup> =
@@ -297,8 +299,7 @@ async fn publish(
     let parameters = PatchParams::apply(names::PARTITION_GROUP_FIELD_MANAGER).force();
     match api.patch_status(&group.name_any(), &parameters, &Patch::Apply(&patch)).await {
         Ok(_) => {}
-        // Somebody changed the group meanwhile, or it is no more: the watch tells.
-        Err(kube::Error::Api(refusal)) if matches!(refusal.code, 404 | 409) => return Ok(()),
+        Err(kube::Error::Api(refusal)) if matches!(refusal.code, 404 | 409) => return Ok(false),
         Err(error) => return Err(GroupError::Status(error)),
     }
     let lost = status::recovered(group.status.as_ref(), &status);
@@ -318,7 +319,7 @@ async fn publish(
             tracing::debug!(%error, "an event was not taken");
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// What is told of a condition that has changed.
