@@ -62,25 +62,25 @@ impl Cache {
         let Listeners { groups, primitives, directory } = listeners;
         let mut watches = Watches { client, namespace, tasks };
         let declared = groups.clone();
-        let groups_store = watches.start(watcher::Config::default(), move |event, store| {
+        let known = watches.start(watcher::Config::default(), move |event, store| {
             directory.note(event, store);
-            each_declared(event, |group| declared.push(ObjectRef::from_obj(group)));
+            each_declared(event, store, |group| declared.push(ObjectRef::from_obj(group)));
         });
-        let primitives_store = watches.start(watcher::Config::default(), move |event, _| {
-            each_declared(event, |primitive| primitives.push(ObjectRef::from_obj(primitive)));
+        let primitives_store = watches.start(watcher::Config::default(), move |event, store| {
+            each_declared(event, store, |primitive| primitives.push(ObjectRef::from_obj(primitive)));
         });
         Arc::new(Self {
-            groups: groups_store,
             primitives: primitives_store,
-            accounts: watches.children(&groups),
-            services: watches.children(&groups),
-            budgets: watches.children(&groups),
-            policies: watches.children(&groups),
-            configurations: watches.children(&groups),
-            secrets: watches.children(&groups),
-            sets: watches.children(&groups),
-            pods: watches.children(&groups),
-            claims: watches.children(&groups),
+            accounts: watches.children(&groups, &known),
+            services: watches.children(&groups, &known),
+            budgets: watches.children(&groups, &known),
+            policies: watches.children(&groups, &known),
+            configurations: watches.children(&groups, &known),
+            secrets: watches.children(&groups, &known),
+            sets: watches.children(&groups, &known),
+            pods: watches.children(&groups, &known),
+            claims: watches.children(&groups, &known),
+            groups: known,
         })
     }
 
@@ -135,25 +135,21 @@ impl Declared for Primitive {
 }
 
 /// The objects that an event is about and that somebody changed since the operator last acted on them: what it writes
-/// itself, the status, is no reason to look again. All of them, when they are listed.
-fn each_declared<K: Declared + Resource>(event: &Event<K>, mut visit: impl FnMut(&K)) {
+/// itself, the status, is no reason to look again. All of them, when all are listed: whoever looks before that sees what
+/// was there before.
+fn each_declared<K>(event: &Event<K>, store: &Store<K>, mut visit: impl FnMut(&K))
+where
+    K: Declared + Resource<DynamicType = ()> + Clone + 'static,
+{
     match event {
-        Event::InitApply(object) => visit(object),
+        Event::InitDone => store.state().iter().for_each(|object| visit(object)),
         Event::Apply(object) => {
             let is_news = object.observed_generation() != object.meta().generation;
             if is_news || object.meta().deletion_timestamp.is_some() {
                 visit(object);
             }
         }
-        Event::Delete(_) | Event::Init | Event::InitDone => {}
-    }
-}
-
-/// The objects that an event is about.
-fn each<K>(event: &Event<K>, mut visit: impl FnMut(&K)) {
-    match event {
-        Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => visit(object),
-        Event::Init | Event::InitDone => {}
+        Event::Delete(_) | Event::Init | Event::InitApply(_) => {}
     }
 }
 
@@ -195,21 +191,26 @@ impl Watches<'_> {
         reader
     }
 
-    /// The objects of one kind that the operator made. A change of one is a reason to look at its group.
-    fn children<K>(&mut self, groups: &GroupTriggers) -> Store<K>
+    /// The objects of one kind that the operator made. A change of one is a reason to look at its group; when all were
+    /// listed, some may be gone, whoever they belonged to.
+    fn children<K>(&mut self, groups: &GroupTriggers, known: &Store<PartitionGroup>) -> Store<K>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
         K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        let groups = groups.clone();
+        let (groups, known) = (groups.clone(), known.clone());
         let ours = watcher::Config::default().labels(labels::GROUP);
-        self.start(ours, move |event, _| {
-            each(event, |child: &K| {
+        self.start(ours, move |event, _| match event {
+            Event::Apply(child) | Event::Delete(child) => {
                 let group = child.labels().get(labels::GROUP).zip(child.namespace());
                 if let Some((name, namespace)) = group {
                     groups.push(ObjectRef::new(name).within(&namespace));
                 }
-            });
+            }
+            Event::InitDone => {
+                known.state().iter().for_each(|group| groups.push(ObjectRef::from_obj(&**group)))
+            }
+            Event::Init | Event::InitApply(_) => {}
         })
     }
 }
