@@ -33,7 +33,9 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use kube::client::{Body, ClientBuilder};
 use kube::runtime::controller::{self, Action as Next, ReconcileReason, ReconcileRequest};
@@ -42,9 +44,11 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Config, Resource, ResourceExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tower::util::MapRequestLayer;
+use tower::BoxError;
+use tower::util::{MapFutureLayer, MapRequestLayer};
 
 use self::backoff::Backoff;
 use self::cache::{Cache, Listeners};
@@ -143,14 +147,20 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     }
 }
 
-/// A client of the API server. What it writes is counted.
+/// How long the API server has to begin an answer, also if it asks to be asked again meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client of the API server. What it writes is counted; what is not answered fails.
 async fn connect(metrics: Arc<Metrics>) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
     let count = move |request: axum::http::Request<Body>| {
         metrics.request(request.method(), request.uri().path());
         request
     };
     let builder = ClientBuilder::try_from(Config::infer().await?)?;
-    Ok(builder.with_layer(&MapRequestLayer::new(count)).build())
+    let in_time = MapFutureLayer::new(|answer: BoxFuture<'static, Result<_, BoxError>>| async move {
+        timeout(PATIENCE, answer).await.unwrap_or_else(|late| Err(late.into()))
+    });
+    Ok(builder.with_layer(&MapRequestLayer::new(count)).with_layer(&in_time).build())
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, OperatorError> {
