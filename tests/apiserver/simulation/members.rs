@@ -358,8 +358,11 @@ impl Members {
         let result = match Command::decode(propose.command).ok()?.operation? {
             Operation::Create(create) => {
                 let created = format!("{group} {}", create.name);
-                let count = |state: &mut State| *state.created.entry(created).or_default() += 1;
-                self.step(group, "create in", |state| Ok(count(state))).ok()?;
+                let count = |state: &mut State| {
+                    *state.created.entry(created).or_default() += 1;
+                    Ok(())
+                };
+                self.step(group, "create in", count).ok()?;
                 CreateResponse::default().encode_to_vec()
             }
             Operation::Delete(_) => {

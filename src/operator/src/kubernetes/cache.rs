@@ -200,7 +200,7 @@ impl Watches<'_> {
     {
         let (groups, known) = (groups.clone(), known.clone());
         let ours = watcher::Config::default().labels(labels::GROUP);
-        self.start(ours, move |event, _| match event {
+        self.start(ours, move |event: &Event<K>, _| match event {
             Event::Apply(child) | Event::Delete(child) => {
                 let group = child.labels().get(labels::GROUP).zip(child.namespace());
                 if let Some((name, namespace)) = group {
