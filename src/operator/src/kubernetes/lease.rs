@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::backoff::jittered;
 
@@ -139,12 +139,13 @@ impl Held {
         let mut problem = String::new();
         loop {
             let pause = if problem.is_empty() { RENEW_INTERVAL } else { jittered(LOOK_INTERVAL) };
-            sleep(pause).await;
+            let deadline = self.renewed + RENEW_DEADLINE;
+            sleep_until(deadline.min(Instant::now() + pause)).await;
             let asked = Instant::now();
-            let Some(left) = RENEW_DEADLINE.checked_sub(self.renewed.elapsed()) else {
+            if asked >= deadline {
                 return Lost::Late(problem);
-            };
-            match timeout(left.min(PATIENCE), self.renew()).await {
+            }
+            match timeout_at(deadline.min(asked + PATIENCE), self.renew()).await {
                 Ok(Ok(true)) => {
                     self.renewed = asked;
                     problem.clear();
@@ -196,6 +197,12 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use axum::http::{Request, Response};
+    use kube::client::Body;
+    use tower::service_fn;
+
     use super::*;
 
     fn lease(holder: Option<&str>, seconds: Option<i32>) -> Lease {
@@ -223,5 +230,26 @@ mod tests {
         let lease = Duration::from_secs(DURATION_SECONDS.into());
         assert!(RENEW_DEADLINE + PATIENCE < lease);
         assert!(RENEW_INTERVAL + PATIENCE < RENEW_DEADLINE, "one answer may be lost");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_stops_at_its_deadline_whether_the_api_server_is_silent_or_refuses() {
+        let silent = service_fn(async |_: Request<Body>| {
+            std::future::pending::<Result<Response<Body>, Infallible>>().await
+        });
+        let refusing = service_fn(async |_: Request<Body>| {
+            let refusal = Response::builder().status(500).body(Body::empty()).unwrap();
+            Ok::<_, Infallible>(refusal)
+        });
+        for client in [Client::new(silent, "default"), Client::new(refusing, "default")] {
+            let renewed = Instant::now();
+            let candidate = Candidate::new(client, "default", "first");
+            let mut held = Held { candidate, lease: lease(Some("first"), None), renewed };
+            assert!(matches!(held.keep().await, Lost::Late(problem) if !problem.is_empty()));
+            let held_on = renewed.elapsed();
+            // Timers have a resolution of a millisecond.
+            let most = RENEW_DEADLINE + Duration::from_millis(2);
+            assert!(held_on >= RENEW_DEADLINE && held_on <= most, "{held_on:?}");
+        }
     }
 }
