@@ -17,7 +17,7 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::future::BoxFuture;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use kube::Client;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -215,11 +215,13 @@ fn expired() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], format!("{event}\n")).into_response()
 }
 
+/// An answer that goes on for long, and breaks off when watches are cut.
 fn cuttable(answer: Response, mut cuts: watch::Receiver<u64>) -> Response {
+    let seen = cuts.clone();
     let cut = async move { drop(cuts.changed().await) };
-    answer.map(|body| {
-        let until_then = body.into_data_stream().take_until(cut);
-        let broken = Err(axum::Error::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset)));
-        Body::from_stream(until_then.chain(futures::stream::once(async { broken })))
-    })
+    let broken = stream::once(async move { seen.has_changed() }).filter_map(async |is_cut| {
+        let reset = || axum::Error::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        is_cut.is_ok_and(|is_cut| is_cut).then(|| Err(reset()))
+    });
+    answer.map(|body| Body::from_stream(body.into_data_stream().take_until(cut).chain(broken)))
 }

@@ -194,7 +194,7 @@ impl<'a> Run<'a> {
         self.group_has(5).await;
         self.stage(expected, &mut stages).await;
 
-        self.change(json!({"image": "localhost/synod:next"})).await;
+        self.change(json!({"pod": {"image": "localhost/synod:next"}})).await;
         self.pods_run("localhost/synod:next").await;
         self.group_has(5).await;
         self.stage(expected, &mut stages).await;
@@ -202,6 +202,7 @@ impl<'a> Run<'a> {
 
         let group = format!("{}/sample", self.namespace);
         assert_eq!(self.simulation.members.beginnings(&group, 0), 1, "{}", self.context());
+        assert!(self.simulation.members.primitives_exist(&group, 0), "{}", self.context());
         self.primitives().delete("users", &DeleteParams::default()).await.unwrap();
         self.eventually("the primitive is gone", async || {
             match self.primitives().get_opt("users").await.unwrap() {
@@ -210,6 +211,7 @@ impl<'a> Run<'a> {
             }
         })
         .await;
+        assert!(!self.simulation.members.primitives_exist(&group, 0), "{}", self.context());
         self.nothing_is_written().await;
         self.end().await;
         stages
@@ -245,7 +247,9 @@ impl<'a> Run<'a> {
 
     async fn change(&self, spec: Value) {
         let patch = Patch::Merge(json!({"spec": spec}));
-        self.groups().patch("sample", &PatchParams::default(), &patch).await.unwrap();
+        // A field that nobody knows would be dropped without a word.
+        let strict = PatchParams::default().validation_strict();
+        self.groups().patch("sample", &strict, &patch).await.unwrap();
     }
 
     async fn group_has(&self, count: usize) {

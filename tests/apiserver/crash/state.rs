@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ApiResource, DynamicObject, ListParams};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use synod_api::{PartitionGroup, Primitive};
 
@@ -40,16 +40,17 @@ pub(super) async fn take(client: &Client, namespace: &str) -> Snapshot {
     for kind in kinds().iter().chain(&declared) {
         for object in list(client, namespace, kind).await {
             let name = format!("{} {}", kind.kind, object.metadata.name.clone().unwrap_or_default());
-            let object = plain(serde_json::to_value(object).unwrap());
-            let text = object.to_string().replace(namespace, "NAMESPACE");
+            let owner = object.owner_references().first().map_or("NOBODY", |owner| &owner.uid).to_owned();
+            let object = plain(&kind.kind, serde_json::to_value(object).unwrap());
+            let text = object.to_string().replace(namespace, "NAMESPACE").replace(&owner, "OWNER");
             snapshot.insert(name, serde_json::from_str(&text).unwrap());
         }
     }
     snapshot
 }
 
-/// An object without what the API server sets, and what is drawn by chance or depends on the time.
-fn plain(mut object: Value) -> Value {
+/// An object, which does not tell its kind in a list, without what the API server sets, and what is drawn by chance or depends on the time.
+fn plain(kind: &str, mut object: Value) -> Value {
     let metadata = object["metadata"].take();
     let owners = metadata["ownerReferences"].as_array().into_iter().flatten();
     let owners: Vec<_> =
@@ -67,8 +68,8 @@ fn plain(mut object: Value) -> Value {
         "finalizers": metadata["finalizers"],
         "owners": owners,
     });
-    match object["kind"].as_str() {
-        Some("Service") => {
+    match kind {
+        "Service" => {
             for given in ["clusterIP", "clusterIPs"] {
                 let value = &mut object["spec"][given];
                 // Of a headless one it is what was asked for.
@@ -76,11 +77,11 @@ fn plain(mut object: Value) -> Value {
                 *value = if is_asked { json!("None") } else { Value::Null };
             }
         }
-        Some("Secret") => {
+        "Secret" => {
             let data = object["data"].as_object().map(|data| data.keys().cloned().collect::<Vec<_>>());
             object["data"] = json!(data);
         }
-        Some("ConfigMap") => {
+        "ConfigMap" => {
             let text = object["data"]["genesis.json"].as_str().unwrap();
             let mut genesis: Value = serde_json::from_str(text).unwrap();
             genesis["bornMs"].take();
@@ -89,7 +90,7 @@ fn plain(mut object: Value) -> Value {
             }
             object["data"] = genesis;
         }
-        Some("PartitionGroup" | "Primitive") => object["status"] = plain_status(object["status"].take()),
+        "PartitionGroup" | "Primitive" => object["status"] = plain_status(object["status"].take()),
         _ => drop(object["status"].take()),
     }
     object

@@ -15,8 +15,7 @@ use synod_proto::admin::v1::{
     RecoverRequest, RecoverResponse, RemoveRequest, RemoveResponse, Replica, Role, SnapshotRequest,
     SnapshotResponse, StatusRequest, StatusResponse, TransferLeadershipRequest, TransferLeadershipResponse,
 };
-use synod_proto::primitive::v1::command::Operation;
-use synod_proto::primitive::v1::{Command, CreateResponse, DeleteResponse};
+use synod_proto::primitive::v1::{Command, Query, command};
 use synod_proto::session::v1::session_server::{Session, SessionServer};
 use synod_proto::session::v1::{
     ClientFrame, CloseRequest, CloseResponse, KeepAliveRequest, KeepAliveResponse, OpenRequest, OpenResponse,
@@ -29,6 +28,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::membership::{Membership, Partition, Volume};
+use super::primitives::Primitives;
 use crate::fuse::Fuse;
 
 /// Where members serve clients and operators.
@@ -57,7 +57,7 @@ struct State {
     partitions: HashMap<Partition, Membership>,
     last_id: u64,
     asked: BTreeMap<String, u64>,
-    created: BTreeMap<String, u64>,
+    primitives: Primitives,
     /// How each partition was told to begin. No more than once, each in the same way.
     begun: HashMap<Partition, Vec<BootstrapRequest>>,
 }
@@ -131,9 +131,14 @@ impl Members {
         self.state().begun.get(&(group.to_owned(), partition)).map_or(0, Vec::len)
     }
 
+    /// Whether a partition has any primitives.
+    pub(crate) fn primitives_exist(&self, group: &str, partition: u32) -> bool {
+        self.state().primitives.exist(&(group.to_owned(), partition))
+    }
+
     /// How often each primitive ("namespace/group name") was created since this was called last.
     pub(crate) fn take_created(&self) -> BTreeMap<String, u64> {
-        std::mem::take(&mut self.state().created)
+        std::mem::take(&mut self.state().primitives.asked_for)
     }
 }
 
@@ -169,7 +174,10 @@ impl State {
         Member { client_address: format!("{address}:{CLIENT_PORT}"), ..member.clone() }
     }
 
-    fn describe(&self, volume: &Volume) -> Replica {
+    fn describe(&mut self, volume: &Volume) -> Replica {
+        if let Some(membership) = self.partitions.get_mut(&volume.partition) {
+            membership.supply(volume.id);
+        }
         let (group, partition) = volume.partition.clone();
         let blank = Replica { group, partition, member_id: volume.id, ..Replica::default() };
         let membership = self.partitions.get(&volume.partition);
@@ -214,7 +222,8 @@ impl Admin for Service {
         let mut state = self.0.state();
         let node = state.callee(&request)?;
         *state.asked.entry(node.clone()).or_default() += 1;
-        let replicas = state.volumes.get(&node).map(|volume| state.describe(volume)).into_iter().collect();
+        let replicas = state.volumes.get(&node).cloned().map(|volume| state.describe(&volume));
+        let replicas = replicas.into_iter().collect();
         Ok(Response::new(StatusResponse { node, version: "simulated".to_owned(), replicas }))
     }
 
@@ -322,15 +331,15 @@ impl Session for Service {
     async fn stream(&self, request: Request<Streaming<ClientFrame>>) -> Result<Response<Replies>, Status> {
         self.0.state().callee(&request)?;
         let members = self.0.clone();
-        let mut group = String::new();
+        let mut partition = Partition::default();
         let replies = request.into_inner().map(move |frame| {
             let ClientFrame { hello, requests } = frame?;
             if let Some(hello) = hello {
-                group = hello.group;
+                partition = (hello.group, hello.partition);
             }
             let answer = |request: synod_proto::session::v1::Request| Reply {
                 tag: request.tag,
-                body: request.body.and_then(|body| members.answer(&group, body)),
+                body: request.body.and_then(|body| members.answer(&partition, body)),
                 ..Reply::default()
             };
             Ok(ServerFrame { replies: requests.into_iter().map(answer).collect(), ..ServerFrame::default() })
@@ -352,25 +361,24 @@ impl Session for Service {
 }
 
 impl Members {
-    /// The answer to a write. What creates a primitive is counted.
-    fn answer(&self, group: &str, body: request::Body) -> Option<reply::Body> {
-        let request::Body::Propose(propose) = body else { return None };
-        let result = match Command::decode(propose.command).ok()?.operation? {
-            Operation::Create(create) => {
-                let created = format!("{group} {}", create.name);
-                let count = |state: &mut State| {
-                    *state.created.entry(created).or_default() += 1;
-                    Ok(())
+    /// The answer to what a controller asks about primitives. What changes something is a step.
+    fn answer(&self, partition: &Partition, body: request::Body) -> Option<reply::Body> {
+        let result = match body {
+            request::Body::Propose(propose) => {
+                let command = Command::decode(propose.command).ok()?;
+                let order = match command.operation {
+                    Some(command::Operation::Delete(_)) => "delete in",
+                    _ => "create in",
                 };
-                self.step(group, "create in", count).ok()?;
-                CreateResponse::default().encode_to_vec()
+                let answer = |state: &mut State| Ok(state.primitives.write(partition, command));
+                self.step(&partition.0, order, answer).ok()??
             }
-            Operation::Delete(_) => {
-                self.step(group, "delete in", |_| Ok(())).ok()?;
-                DeleteResponse::default().encode_to_vec()
+            request::Body::Query(body) => {
+                let query = Query::decode(body.query).ok()?;
+                self.state().primitives.read(partition, &query)?
             }
             _ => return None,
         };
-        Some(reply::Body::Result(result.into()))
+        Some(reply::Body::Result(result))
     }
 }

@@ -35,6 +35,13 @@ impl Membership {
         }
     }
 
+    /// A member that is there gets all that the others hold, as soon as somebody leads.
+    pub(super) fn supply(&mut self, id: u64) {
+        if self.leader != 0 && self.members.iter().any(|member| member.id == id) {
+            self.started.insert(id);
+        }
+    }
+
     pub(super) fn take_over(&mut self, id: u64) {
         self.leader = id;
         self.term += 1;

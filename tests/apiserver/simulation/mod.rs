@@ -6,6 +6,7 @@
 
 mod members;
 mod membership;
+mod primitives;
 mod sets;
 
 use std::path::Path;
