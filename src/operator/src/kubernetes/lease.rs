@@ -159,27 +159,28 @@ impl Held {
 
     /// Renews the lease once. False if somebody else has it.
     async fn renew(&mut self) -> Result<bool, kube::Error> {
+        match self.replace().await {
+            // An answer may have been lost, or somebody have edited a label: what counts is who holds it.
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                self.lease = self.candidate.api.get(NAME).await?;
+                let holder = self.lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref());
+                if holder != Some(&self.candidate.identity) {
+                    return Ok(false);
+                }
+                // There may be no time left for a pause: an answer that was lost has cost some.
+                self.replace().await.map(|()| true)
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            done => done.map(|()| true),
+        }
+    }
+
+    async fn replace(&mut self) -> Result<(), kube::Error> {
         if let Some(spec) = &mut self.lease.spec {
             spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
-        let candidate = &self.candidate;
-        match candidate.api.replace(NAME, &PostParams::default(), &self.lease).await {
-            Ok(lease) => {
-                self.lease = lease;
-                Ok(true)
-            }
-            // An answer may have been lost, or somebody have edited a label: what counts is who holds it.
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                self.lease = candidate.api.get(NAME).await?;
-                let holder = self.lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref());
-                if holder != Some(&candidate.identity) {
-                    return Ok(false);
-                }
-                Err(kube::Error::Api(status))
-            }
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.lease = self.candidate.api.replace(NAME, &PostParams::default(), &self.lease).await?;
+        Ok(())
     }
 
     /// Gives the lease up, so that nobody has to wait for its end. The caller does nothing any more.
@@ -198,9 +199,12 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use axum::http::{Request, Response};
+    use axum::http::{Method, Request, Response};
     use kube::client::Body;
+    use serde_json::json;
     use tower::service_fn;
 
     use super::*;
@@ -251,5 +255,34 @@ mod tests {
             let most = RENEW_DEADLINE + Duration::from_millis(2);
             assert!(held_on >= RENEW_DEADLINE && held_on <= most, "{held_on:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_was_lost_costs_no_lease() {
+        let renewals = Arc::new(AtomicUsize::new(0));
+        let asked = renewals.clone();
+        let server = service_fn(move |request: Request<Body>| {
+            let number = match *request.method() {
+                Method::PUT => asked.fetch_add(1, Ordering::Relaxed) + 1,
+                _ => 0,
+            };
+            async move {
+                let (code, body) = match number {
+                    0 | 3 => (200, serde_json::to_vec(&lease(Some("first"), None)).unwrap()),
+                    // It was done the first time, so that the version has changed.
+                    2 => (409, json!({"kind": "Status", "code": 409}).to_string().into_bytes()),
+                    _ => return std::future::pending().await,
+                };
+                Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(body)).unwrap())
+            }
+        });
+        let candidate = Candidate::new(Client::new(server, "default"), "default", "first");
+        let renewed = Instant::now();
+        let mut held = Held { candidate, lease: lease(Some("first"), None), renewed };
+        assert!(matches!(held.keep().await, Lost::Late(_)));
+        assert!(renewals.load(Ordering::Relaxed) > 3);
+        // It was renewed when the lost answer was given up, not before.
+        let held_on = renewed.elapsed();
+        assert!(held_on > RENEW_INTERVAL + PATIENCE + RENEW_DEADLINE, "{held_on:?}");
     }
 }
