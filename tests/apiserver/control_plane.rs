@@ -37,6 +37,11 @@ impl Process {
         self.0.try_wait().unwrap().map(|status| status.success())
     }
 
+    /// The code with which it ended by itself.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.0.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
+    }
+
     /// How many files and connections it has open.
     pub(crate) fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.0.id())).unwrap().count()

@@ -52,6 +52,11 @@ impl Fuse {
         self.state().operator = None;
     }
 
+    /// The code with which the operator ended by itself.
+    pub(crate) fn exit_code(&self) -> Option<i32> {
+        self.state().operator.as_mut()?.process.exit_code()
+    }
+
     /// A step begins. Returns its number, or nothing if who asked for it is dead.
     pub(crate) fn begin(&self, what: &str) -> Option<usize> {
         let mut state = self.state();

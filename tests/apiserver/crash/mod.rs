@@ -10,7 +10,7 @@
 //! even ones after it: what is left in the API server before a step and after the one before it is the same, and the two
 //! differ only in what the nodes were told meanwhile.
 //!
-//! Of the life of a group every third step is taken, because each run costs seconds; of its certificates each one. With
+//! Of the life of a group every fifth step is taken, because each run costs seconds; of its certificates each one. With
 //! `SYNOD_CRASH_ALL` each step of both is taken, before and after.
 //!
 //! Each run has a namespace, a lease and a proxy of its own; the API server, the members and the machine are shared.
@@ -73,7 +73,7 @@ fn sweep(story: Story, least: usize, stride: usize) {
 
 #[test]
 fn an_operator_that_dies_at_any_step_leaves_a_group_that_the_next_one_keeps() {
-    sweep(Story::Life, 60, 3);
+    sweep(Story::Life, 60, 5);
 }
 
 #[test]

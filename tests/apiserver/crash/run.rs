@@ -147,16 +147,33 @@ impl<'a> Run<'a> {
         self.fuse.start(|| self.plane.start_operator_at(&proxy.kubeconfig, &name, &[&lease, &watched]));
     }
 
-    /// Starts another operator when the first one is dead. Nobody has to wait for the end of the lease of the dead.
+    /// Starts another operator when the one that acts is dead. Nobody has to wait for the end of the lease of the dead.
     async fn replace(&self, proxy: &Proxy) {
-        self.fuse.blown().await;
         let leases: Api<Lease> = Api::namespaced(self.client(), &self.namespace);
-        match leases.delete("synod-operator", &DeleteParams::default()).await {
-            Err(kube::Error::Api(refusal)) if refusal.code == 404 => {}
-            deleted => drop(deleted.unwrap()),
+        loop {
+            tokio::select! {
+                () = self.fuse.blown() => {}
+                () = self.lease_is_lost() => {}
+            }
+            match leases.delete("synod-operator", &DeleteParams::default()).await {
+                Err(kube::Error::Api(refusal)) if refusal.code == 404 => {}
+                deleted => drop(deleted.unwrap()),
+            }
+            self.start_operator(proxy, "second");
         }
-        self.start_operator(proxy, "second");
-        std::future::pending().await
+    }
+
+    /// On a machine that is busy an operator may be too late to renew its lease: then it ends with an error, and who keeps
+    /// its container starts it again. It must not end for another reason.
+    async fn lease_is_lost(&self) {
+        let code = loop {
+            match self.fuse.exit_code() {
+                Some(code) => break code,
+                None => sleep(Duration::from_millis(200)).await,
+            }
+        };
+        assert_eq!(code, 1, "{}", self.context());
+        println!("{}: an operator was too late to renew its lease", self.namespace);
     }
 
     /// Waits until all is as it was at the end of this stage when nobody died; or, the first time, just tells.
