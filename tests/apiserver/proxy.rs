@@ -47,9 +47,11 @@ impl Asked {
         self.query.split('&').any(|parameter| parameter == "watch=true")
     }
 
-    /// Whether it asks for all objects of a kind, not for the next page of them.
+    /// Whether it asks for all objects of a kind: neither for the next page of them, nor for those that tell of one object.
     pub(crate) fn lists(&self) -> bool {
-        let is_first = |query: &str| query.contains("limit=") && !query.contains("continue=");
+        let has = |query: &str, parameter: &str| query.contains(&format!("{parameter}="));
+        let is_first =
+            |query: &str| has(query, "limit") && !has(query, "continue") && !has(query, "fieldSelector");
         self.method == Method::GET && !self.watches() && is_first(&self.query)
     }
 
