@@ -15,6 +15,7 @@ mod channel;
 pub mod controller;
 pub mod kubernetes;
 pub mod membership;
+mod message;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use synod_proto::controller::v1 as wire;
 use synod_types::MemberId;
 
 use crate::membership::{CAUGHT_UP_ENTRIES, Member, Node, Observation, Replica, Role, Running, Step};
+use crate::message::{Problem, tell};
 
 /// What is known of a group.
 pub struct GroupView<'a> {
@@ -32,15 +33,8 @@ pub struct PartitionView<'a> {
 impl GroupView<'_> {
     /// The group as clients see it, without a revision.
     pub fn describe(&self) -> wire::Group {
-        let mut partitions = Vec::new();
-        let mut problems = Vec::new();
-        for (id, view) in (0..).zip(&self.partitions) {
-            let partition = view.describe(id);
-            if let Some(problem) = view.problem(&partition, self.replicas) {
-                problems.push(format!("partition {id}: {problem}"));
-            }
-            partitions.push(partition);
-        }
+        let partitions: Vec<_> = (0..).zip(&self.partitions).map(|(id, view)| view.describe(id)).collect();
+        let problems = self.problems(&partitions);
         wire::Group {
             namespace: self.namespace.to_owned(),
             name: self.name.to_owned(),
@@ -51,9 +45,15 @@ impl GroupView<'_> {
             moved_slots: Vec::new(),
             partitions,
             ready: problems.is_empty(),
-            message: problems.join("; "),
+            message: tell("", &problems),
             ca_pem: String::new(),
         }
+    }
+
+    /// What is the matter with the partitions that are not ready, which have been described as these.
+    pub(crate) fn problems(&self, partitions: &[wire::Partition]) -> Vec<Problem> {
+        let views = self.partitions.iter().zip(partitions);
+        views.filter_map(|(view, partition)| view.problem(partition, self.replicas)).collect()
     }
 }
 
@@ -106,24 +106,25 @@ impl PartitionView<'_> {
     }
 
     /// Why a partition is not ready.
-    fn problem(&self, partition: &wire::Partition, replicas: u32) -> Option<String> {
+    fn problem(&self, partition: &wire::Partition, replicas: u32) -> Option<Problem> {
+        let told = |what: String, next| Problem { partition: partition.id, what, next };
         let planned = || match self.step {
             Step::Nothing => None,
-            Step::Wait(why) => Some(why.clone()),
-            Step::Stuck { problem, next } => Some(format!("{problem}: {next}")),
-            Step::Begin { .. } => Some("the partition begins".to_owned()),
-            Step::Act { reason, .. } => Some(reason.clone()),
+            Step::Wait(why) => Some(told(why.clone(), None)),
+            Step::Stuck { problem, next } => Some(told(problem.clone(), Some(next.clone()))),
+            Step::Begin { .. } => Some(told("the partition begins".to_owned(), None)),
+            Step::Act { reason, .. } => Some(told(reason.clone(), None)),
         };
         if partition.leader == 0 {
-            return Some(planned().unwrap_or_else(|| "nobody leads".to_owned()));
+            return Some(planned().unwrap_or_else(|| told("nobody leads".to_owned(), None)));
         }
         let missing = partition.members.iter().find(|member| !member.ready);
-        let observed = || missing.map(|member| format!("{}: {}", member.node, member.message));
+        let observed = || missing.map(|member| told(format!("{}: {}", member.node, member.message), None));
         let ready = partition.members.iter().filter(|member| member.ready).count();
         let votes = |member: &&wire::Member| member.role() != wire::Role::Learner;
         let voters = partition.members.iter().filter(votes).count();
         let fits = ready == partition.members.len() && u32::try_from(voters) == Ok(replicas);
-        let few = || format!("{ready} of {replicas} members are ready");
+        let few = || told(format!("{ready} of {replicas} members are ready"), None);
         (!fits).then(|| planned().or_else(observed).unwrap_or_else(few))
     }
 }

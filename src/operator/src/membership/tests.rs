@@ -161,7 +161,7 @@ fn without_a_leader() {
             "a=stalled:1 b=stalled:2 c=stalled:3",
             "",
             "a1 b2 c3",
-            "wait: no member answers: waiting for a, b, c; a has stopped: full: it goes on",
+            "wait: no member answers: waiting for a, b, c; a has stopped: full; also b, c: it goes on",
         ),
         (
             "the majority lost its data",
@@ -175,8 +175,7 @@ fn without_a_leader() {
             "a=follower:1 b=failed:2 c=failed:3",
             "a1 b2 c3",
             "a1 b2 c3",
-            "stuck: the majority is lost for good: 1 of 3 voters are there, and 2 are needed, but b has failed: broken, c has \
-             failed: broken",
+            "stuck: the majority is lost for good: 1 of 3 voters are there, and 2 are needed, but b has failed: broken; also c; bring",
         ),
         (
             "the only one cannot use its data",
@@ -360,7 +359,7 @@ fn what_needs_a_person_is_said() {
             "a=leader:1 b=follower:2 c=failed:3",
             full,
             full,
-            "stuck: c has failed: broken; let c start without",
+            "stuck: c has failed: broken; let it start without",
         ),
         (
             "failed as a learner",

@@ -74,6 +74,10 @@ pub(super) struct Asked {
     pub(super) survivor: Option<MemberId>,
 }
 
+/// What else can be done when a majority has lost its data.
+const GO_ON: &str = "or go on with what the survivor has, and lose what was acknowledged after that: spec.recovery with the \
+                     partition and its survivor";
+
 /// Plans what is next.
 pub(super) fn plan(scope: &Scope, found: &Found, observation: &Observation, asked: Asked) -> Plan {
     let Asked { update, bootstrapped, survivor } = asked;
@@ -121,11 +125,10 @@ fn leaderless(
     match (step, most_complete(observation)) {
         (Step::Stuck { problem, next }, Some((node, most))) => {
             let left = format!(
-                "or go on with what member {} on {} has, up to entry {} of term {}, of which it knows {} to be committed, \
-                 and lose what was acknowledged after that: spec.recovery with partition {} and survivor \"{}\"",
-                most.member, node.name, most.last, most.last_term, most.commit, found.id, most.member
+                "survivor \"{}\" on {} has entries up to {} of term {}, of which it knows {} to be committed",
+                most.member, node.name, most.last, most.last_term, most.commit
             );
-            Step::Stuck { problem, next: format!("{next}; {left}") }
+            Step::Stuck { problem: format!("{problem}; {left}"), next: format!("{next}; {GO_ON}") }
         }
         (step, _) => step,
     }

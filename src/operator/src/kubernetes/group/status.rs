@@ -18,10 +18,7 @@ use super::plan::{Plan, Roll};
 use super::trouble::trouble;
 use crate::controller::{GroupView, PartitionView};
 use crate::membership::{Action, CAUGHT_UP_ENTRIES, Replica, Step, majority_answers};
-
-/// The longest message, in bytes: a group has many partitions, and a status has little room. No event is taken that is longer
-/// than 1024.
-const MESSAGE_BYTES_MAX: usize = 1_000;
+use crate::message::{self, Problem, listed, tell};
 
 /// Everything that a status is made from.
 pub(super) struct Report<'a> {
@@ -43,7 +40,7 @@ impl Report<'_> {
     pub(super) fn status(&self) -> PartitionGroupStatus {
         let spec = &self.group.spec;
         let before = self.group.status.clone().unwrap_or_default();
-        let view = self.view();
+        let (view, problems) = self.view();
         let partitions: Vec<_> = view
             .partitions
             .iter()
@@ -60,12 +57,13 @@ impl Report<'_> {
             ..PartitionGroupStatus::default()
         };
         status.count(spec.partitions);
-        let said = self.conditions(&view, &status.partitions);
+        let said = self.conditions(view.ready, &problems, &status.partitions);
         status.conditions = merge(&before.conditions, said, self.group.metadata.generation, self.now);
         status
     }
 
-    fn view(&self) -> wire::Group {
+    /// The group as clients see it, and what is the matter with it.
+    fn view(&self) -> (wire::Group, Vec<Problem>) {
         let partitions = self.seen.iter().zip(self.plans);
         let view = GroupView {
             namespace: &self.scope.namespace,
@@ -77,7 +75,9 @@ impl Report<'_> {
                 .map(|(seen, plan)| PartitionView { observation: &seen.observation, step: &plan.step })
                 .collect(),
         };
-        view.describe()
+        let group = view.describe();
+        let problems = view.problems(&group.partitions);
+        (group, problems)
     }
 
     fn partition(
@@ -166,15 +166,16 @@ impl Report<'_> {
         }
     }
 
-    fn conditions(&self, view: &wire::Group, partitions: &[PartitionStatus]) -> Vec<Said> {
-        let message = self.message(view, partitions);
+    fn conditions(&self, is_ready: bool, problems: &[Problem], partitions: &[PartitionStatus]) -> Vec<Said> {
+        // What keeps a pod from running comes first.
+        let message = tell(&self.blocked(partitions).unwrap_or_default(), problems);
         let reason = self.reason(partitions);
         let lost: Vec<_> = partitions
             .iter()
             .filter(|partition| partition.phase == PartitionPhase::QuorumLost)
             .map(|partition| partition.id.to_string())
             .collect();
-        let ready = if view.ready {
+        let ready = if is_ready {
             Said::new(conditions::READY, true, reasons::AS_DECLARED, "every member serves")
         } else {
             Said::new(conditions::READY, false, reason, message.clone())
@@ -188,16 +189,14 @@ impl Report<'_> {
         };
         let degraded = match &self.refused {
             Some(refused) => Said::new(conditions::DEGRADED, true, reasons::CANNOT_WRITE, shortened(refused)),
-            None if !view.ready && serves(partitions) => {
-                Said::new(conditions::DEGRADED, true, reason, message)
-            }
+            None if !is_ready && serves(partitions) => Said::new(conditions::DEGRADED, true, reason, message),
             None => Said::new(conditions::DEGRADED, false, reasons::AS_DECLARED, ""),
         };
         let quorum_lost = if lost.is_empty() {
             Said::new(conditions::QUORUM_LOST, false, reasons::AS_DECLARED, "")
         } else {
-            let which = format!("partitions without a majority: {}; {}", lost.join(", "), view.message);
-            Said::new(conditions::QUORUM_LOST, true, reason, shortened(&which))
+            let which = format!("partitions without a majority: {}", listed(&lost));
+            Said::new(conditions::QUORUM_LOST, true, reason, tell(&which, problems))
         };
         let rejected = match &self.rejected {
             Some(why) => Said::new(conditions::SPEC_REJECTED, true, reasons::INVALID_SPEC, shortened(why)),
@@ -290,14 +289,6 @@ impl Report<'_> {
         }
     }
 
-    /// What is the matter, and with which pods.
-    fn message(&self, view: &wire::Group, partitions: &[PartitionStatus]) -> String {
-        match self.blocked(partitions) {
-            Some(trouble) => shortened(&format!("{trouble}; {}", view.message)),
-            None => shortened(&view.message),
-        }
-    }
-
     /// What keeps a pod from running while some member is not ready.
     fn blocked(&self, partitions: &[PartitionStatus]) -> Option<String> {
         let mut members = partitions.iter().flat_map(|partition| &partition.members);
@@ -321,12 +312,8 @@ fn whole_seconds(time: Timestamp) -> Time {
     Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
-pub(super) fn shortened(message: &str) -> String {
-    if message.len() <= MESSAGE_BYTES_MAX {
-        return message.to_owned();
-    }
-    let end = message.floor_char_boundary(MESSAGE_BYTES_MAX);
-    format!("{}…", message.get(..end).unwrap_or_default())
+pub(super) fn shortened(text: &str) -> String {
+    message::shortened(text, message::BYTES_MAX)
 }
 
 /// Which partitions have gone on alone just now, and with whom.

@@ -2,10 +2,11 @@
 
 use synod_types::MemberId;
 
-use super::{Action, MAKE_ROOM, Step, act, names, stalled, wait, waiting};
+use super::{Action, MAKE_ROOM, Step, act, all_failed, all_stalled, names, wait, waiting};
 use crate::membership::genesis::Genesis;
 use crate::membership::observation::{Node, Observation, Replica};
 use crate::membership::quorum::majority_of;
+use crate::message::listed;
 
 /// What is left when a majority has lost its data.
 const RECOVER: &str = "bring the data directories of enough members back from where they were moved to or from a \
@@ -47,25 +48,10 @@ impl Leaderless<'_> {
         names(self.observation.nodes.iter().filter(|node| fits(&node.replica)))
     }
 
-    /// The nodes that have data and cannot use it, each with the reason.
-    fn failures(&self) -> Vec<String> {
-        let failed = self.observation.nodes.iter().filter_map(|node| match &node.replica {
-            Replica::Failed { problem, .. } => Some(format!("{} has failed: {problem}", node.name)),
-            _ => None,
-        });
-        failed.collect()
-    }
-
     /// Whom there is to wait for, and what those need that can tell.
     fn waiting_for(&self, nodes: &[impl AsRef<str>]) -> String {
-        let all = nodes.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
-        let needs = self.observation.nodes.iter().find_map(|node| match &node.replica {
-            Replica::Stalled { problem, .. } => {
-                Some(format!("; {}: {MAKE_ROOM}", stalled(&node.name, problem)))
-            }
-            _ => None,
-        });
-        format!("waiting for {all}{}", needs.unwrap_or_default())
+        let needs = all_stalled(self.observation.nodes.iter()).map(|all| format!("; {all}: {MAKE_ROOM}"));
+        format!("waiting for {}{}", listed(nodes), needs.unwrap_or_default())
     }
 
     /// A partition that never began, begins: once every desired node answers, and none of them holds data.
@@ -78,7 +64,7 @@ impl Leaderless<'_> {
             return Some(Step::Stuck {
                 problem: format!(
                     "{} holds data that it cannot use, and nothing is known of how the partition began",
-                    failed.join(", ")
+                    listed(&failed)
                 ),
                 next: "bring its data directory back from a backup, or delete it if there never was anything to keep"
                     .to_owned(),
@@ -86,7 +72,7 @@ impl Leaderless<'_> {
         }
         let unreachable = self.nodes(may_come_back);
         if !unreachable.is_empty() {
-            return wait(format!("{} must answer before the partition can begin", unreachable.join(", ")));
+            return wait(format!("{} must answer before the partition can begin", listed(&unreachable)));
         }
         let desired = || self.observation.nodes.iter().filter(|node| node.desired);
         let blank = names(desired().filter(|node| node.replica == Replica::Blank));
@@ -136,11 +122,9 @@ impl Leaderless<'_> {
         if !unreachable.is_empty() {
             return wait(format!("no member answers: {}", self.waiting_for(&unreachable)));
         }
-        let failures = self.failures();
-        let problem = if failures.is_empty() {
-            "every node answers, and none has the data of the partition".to_owned()
-        } else {
-            format!("every node answers, and none can use what it has: {}", failures.join(", "))
+        let problem = match all_failed(self.observation.nodes.iter()) {
+            None => "every node answers, and none has the data of the partition".to_owned(),
+            Some(failures) => format!("every node answers, and none can use what it has: {failures}"),
         };
         Some(Step::Stuck { problem, next: RECOVER.to_owned() })
     }
@@ -160,11 +144,9 @@ impl Leaderless<'_> {
             return Step::Wait(format!("no majority: {problem}; {}", self.waiting_for(&missing)));
         }
         let lost = "the majority is lost for good";
-        let failures = self.failures();
-        let problem = if failures.is_empty() {
-            format!("{lost}: {problem}, but the others have lost their data")
-        } else {
-            format!("{lost}: {problem}, but {}", failures.join(", "))
+        let problem = match all_failed(self.observation.nodes.iter()) {
+            None => format!("{lost}: {problem}, but the others have lost their data"),
+            Some(failures) => format!("{lost}: {problem}, but {failures}"),
         };
         Step::Stuck { problem, next: RECOVER.to_owned() }
     }

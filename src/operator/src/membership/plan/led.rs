@@ -1,11 +1,12 @@
 //! A partition with a leader: its members are brought in line with the desired nodes, one at a time.
 
-use super::{Action, MAKE_ROOM, Step, act, names, stalled, wait, waiting};
+use super::{Action, MAKE_ROOM, Step, act, all_failed, all_stalled, failed, names, stalled, wait, waiting};
 use crate::membership::observation::{Member, Node, Observation, Replica, Running};
 use crate::membership::quorum::{
     CAUGHT_UP_ENTRIES, has_caught_up, is_known_to_be_out, lag, prove_majority, voters_with, voters_without,
     was_taken_out,
 };
+use crate::message::listed;
 
 /// A partition with a leader.
 pub(super) struct Led<'a> {
@@ -28,7 +29,7 @@ impl Led<'_> {
         let blank =
             self.observation.nodes.iter().filter(|node| node.desired && node.replica == Replica::Blank);
         let nodes = names(blank);
-        let reason = format!("{} is blank and needs an id", nodes.join(", "));
+        let reason = format!("{} is blank and needs an id", listed(&nodes));
         (!nodes.is_empty()).then(|| act(Action::Prepare { nodes }, reason)).flatten()
     }
 
@@ -86,7 +87,7 @@ impl Led<'_> {
         let name = &member.node;
         match self.observation.node(name).map(|node| &node.replica) {
             None | Some(Replica::Unreachable) => format!("{name} does not answer"),
-            Some(Replica::Failed { problem, .. }) => format!("{name} has failed: {problem}"),
+            Some(Replica::Failed { problem, .. }) => failed(name, problem),
             Some(Replica::Stalled { problem, .. }) => stalled(name, problem),
             Some(Replica::Blank | Replica::Waiting(_)) => format!("{name} is to get its first snapshot"),
             Some(Replica::Running(_)) if lag(self.leader, member) > CAUGHT_UP_ENTRIES => {
@@ -141,19 +142,12 @@ impl Led<'_> {
 
     /// A member that stopped for good is replaced once somebody has removed its data. One that stalled needs room.
     pub(super) fn tell_failed(&self) -> Option<Step> {
-        self.observation.nodes.iter().find_map(|node| match &node.replica {
-            Replica::Failed { problem, .. } if node.desired => Some(Step::Stuck {
-                problem: format!("{} has failed: {problem}", node.name),
-                next: format!(
-                    "let {} start without the data of this partition; it comes back as a new member",
-                    node.name
-                ),
-            }),
-            Replica::Stalled { problem, .. } if node.desired => {
-                Some(Step::Stuck { problem: stalled(&node.name, problem), next: MAKE_ROOM.to_owned() })
-            }
-            _ => None,
-        })
+        let desired = || self.observation.nodes.iter().filter(|node| node.desired);
+        if let Some(problem) = all_failed(desired()) {
+            let next = "let it start without the data of this partition, and it comes back as a new member";
+            return Some(Step::Stuck { problem, next: next.to_owned() });
+        }
+        all_stalled(desired()).map(|problem| Step::Stuck { problem, next: MAKE_ROOM.to_owned() })
     }
 
     /// A replica that holds data and is no member was taken out once, and cannot come back as who it was: an id is given

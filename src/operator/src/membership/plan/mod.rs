@@ -10,6 +10,7 @@ use synod_types::{MemberId, Term};
 use super::genesis::{Founder, Genesis};
 use super::observation::{Node, Observation, Replica};
 use super::quorum::is_known_to_be_out;
+use crate::message::{listed, shortened};
 use leaderless::Leaderless;
 use led::Led;
 pub use recovery::{most_complete, plan_recovery};
@@ -149,9 +150,40 @@ fn wait(reason: impl Into<String>) -> Option<Step> {
 const MAKE_ROOM: &str = "it goes on by itself once there is room: raise spec.storage.size where the storage class lets \
                          volumes grow, or make room on the volume";
 
+/// How many bytes of what a replica says are told on: people have to read what to do about it, too.
+const PROBLEM_BYTES_MAX: usize = 200;
+
 /// What is said of a replica that has stalled.
 fn stalled(node: &str, problem: &str) -> String {
-    format!("{node} has stopped: {problem}")
+    format!("{node} has stopped: {}", shortened(problem, PROBLEM_BYTES_MAX))
+}
+
+/// What is said of a replica that has failed.
+fn failed(node: &str, problem: &str) -> String {
+    format!("{node} has failed: {}", shortened(problem, PROBLEM_BYTES_MAX))
+}
+
+/// What is said of those that have stalled, if any has.
+fn all_stalled<'a>(nodes: impl Iterator<Item = &'a Node>) -> Option<String> {
+    and_others(nodes.filter_map(|node| match &node.replica {
+        Replica::Stalled { problem, .. } => Some((node, stalled(&node.name, problem))),
+        _ => None,
+    }))
+}
+
+/// What is said of those that have failed, if any has.
+fn all_failed<'a>(nodes: impl Iterator<Item = &'a Node>) -> Option<String> {
+    and_others(nodes.filter_map(|node| match &node.replica {
+        Replica::Failed { problem, .. } => Some((node, failed(&node.name, problem))),
+        _ => None,
+    }))
+}
+
+/// What is said of the first, and the names of the others.
+fn and_others<'a>(mut told: impl Iterator<Item = (&'a Node, String)>) -> Option<String> {
+    let (_, first) = told.next()?;
+    let others = names(told.map(|(node, _)| node));
+    Some(if others.is_empty() { first } else { format!("{first}; also {}", listed(&others)) })
 }
 
 fn names<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<String> {

@@ -5,6 +5,7 @@ use synod_types::MemberId;
 use super::{Action, Step};
 use crate::membership::observation::{Node, Observation, Replica, Running};
 use crate::membership::quorum::majority_of;
+use crate::message::listed;
 
 /// The replica that has the most of those that answer: the newest term decides, then the length of the log.
 pub fn most_complete(observation: &Observation) -> Option<(&Node, &Running)> {
@@ -38,7 +39,7 @@ pub fn plan_recovery(
         observation.nodes.iter().filter(may_hold_data).map(|other| other.name.as_str()).collect();
     if !silent.is_empty() {
         return Step::Stuck {
-            problem: format!("{} may hold what was acknowledged, and does not serve", silent.join(", ")),
+            problem: format!("{} may hold what was acknowledged, and does not serve", listed(&silent)),
             next:
                 "bring it back; if its machine or volume is lost for good, delete its claim and its pod first"
                     .to_owned(),

@@ -76,12 +76,21 @@ fn plan(step: Step, roll: Roll) -> Plan {
 }
 
 fn status_of(group: &PartitionGroup, found: &Found, seen: &Seen, plan: &Plan) -> PartitionGroupStatus {
+    status_of_all(group, std::slice::from_ref(found), std::slice::from_ref(seen), std::slice::from_ref(plan))
+}
+
+fn status_of_all(
+    group: &PartitionGroup,
+    found: &[Found],
+    seen: &[Seen],
+    plans: &[Plan],
+) -> PartitionGroupStatus {
     let report = Report {
         scope: &scope(),
         group,
-        found: std::slice::from_ref(found),
-        seen: std::slice::from_ref(seen),
-        plans: std::slice::from_ref(plan),
+        found,
+        seen,
+        plans,
         certificates: &certificates(),
         rejected: None,
         refused: None,
@@ -331,4 +340,43 @@ fn who_is_replaced_while_the_spec_names_him_has_not_been_gone_on_with() {
     }
     let status = status_of(&group, &found, &replaced, &quiet);
     assert_eq!(status.partitions[0].recovered_from, None);
+}
+
+#[test]
+fn what_to_do_about_members_that_stopped_is_said_once_and_whole() {
+    let problem = format!("the disk failed: sync of \"{}\": Input/output error", "deep/".repeat(60));
+    let failed = || Replica::Failed { member: Some(MemberId(1)), problem: problem.clone() };
+    let stalled = || Replica::Stalled { member: Some(MemberId(1)), problem: problem.clone() };
+    let cases: [(u32, &[u32], &dyn Fn() -> Replica, &str, &str); 6] = [
+        (1, &[2], &failed, "Degraded", "let it start without the data of this partition"),
+        (1, &[1, 2], &failed, "QuorumLost", "delete the group and create it again, empty"),
+        (1, &[0, 1, 2], &failed, "QuorumLost", "delete the group and create it again, empty"),
+        (8, &[0, 1, 2], &failed, "QuorumLost", "delete the group and create it again, empty"),
+        (8, &[2], &stalled, "Degraded", "raise spec.storage.size"),
+        (1, &[1, 2], &stalled, "QuorumLost", "raise spec.storage.size"),
+    ];
+    for (partitions, stopped, replica, question, advice) in cases {
+        let answer: Vec<_> = (0..3).filter(|ordinal| !stopped.contains(ordinal)).collect();
+        let ids = || (0..partitions).map(PartitionId);
+        let founds: Vec<_> = ids().map(|id| Found { id, ..found(true) }).collect();
+        let statuses = |group: &PartitionGroup, one: &dyn Fn() -> Seen| {
+            let all: Vec<_> = ids().map(|_| one()).collect();
+            let genesis = founds[0].genesis.as_ref().unwrap().as_ref();
+            let step = |seen: &Seen| crate::membership::plan(&seen.observation, genesis);
+            let plans: Vec<_> = all.iter().map(|seen| plan(step(seen), Roll::Nothing)).collect();
+            status_of_all(group, &founds, &all, &plans)
+        };
+        let mut group = group(&format!("{{partitions: {partitions}}}"));
+        group.status = Some(statuses(&group, &|| seen(&[0, 1, 2], true, 0)));
+        let status = statuses(&group, &|| {
+            let mut seen = seen(&answer, answer.len() > 1, 0);
+            for ordinal in stopped {
+                seen.observation.nodes[*ordinal as usize].replica = replica();
+            }
+            seen
+        });
+        let said = message(&status, question);
+        assert!(said.len() <= 1_000, "{} bytes: {said}", said.len());
+        assert_eq!(said.matches(advice).count(), 1, "{said}");
+    }
 }
