@@ -10,7 +10,7 @@ use crate::agreement::Agreement;
 use crate::judge::judge;
 use crate::load::{Load, MAP};
 use crate::site::{Options, Site, on_site};
-use crate::view::{PARTITIONS, PATIENCE};
+use crate::view::{PARTITIONS, PATIENCE, Seen};
 use crate::watchers::Watchers;
 
 const PROGRESS: u64 = 20;
@@ -100,6 +100,46 @@ fn f02_a_node_whose_disk_is_full_loses_nothing_and_goes_on_once_there_is_room() 
         have_stopped(site, node, Phase::Stalled, "the disk is full").await;
         run.load.record.progress(PROGRESS).await;
         std::fs::remove_file(filler).unwrap();
+        site.view.is_whole().await;
+        run.judge(site).await;
+    });
+}
+
+/// What ails the replicas that run on a node.
+fn ailments(seen: &[Seen], name: &str) -> Vec<String> {
+    let own = seen.iter().filter(|seen| seen.node == name && seen.replica.phase() == Phase::Running);
+    own.map(|seen| seen.replica.problem.clone()).collect()
+}
+
+#[test]
+fn f02_a_snapshot_for_which_there_is_no_room_is_told_of_and_saved_once_there_is() {
+    // What is set aside for the log lasts for longer than this test.
+    let options = Options {
+        volume_bytes: Some(256 << 20),
+        arguments: &["--wal-segment-bytes", "16777216", "--snapshot-log-bytes", "65536"],
+    };
+    on_site(options, async |site| {
+        let run = Run::start(site, 1).await;
+        let node = site.leader(0).await;
+        let name = site.view.nodes().nth(node).unwrap();
+        let filler = fill(site, node);
+        let told = site.view.see("every replica on the node says that it cannot save a snapshot", |seen| {
+            let told = ailments(seen, &name);
+            (told.len() == PARTITIONS && told.iter().all(|told| !told.is_empty())).then_some(told)
+        });
+        let told = told.await;
+        let says_why = |told: &String| told.contains("snapshot") && told.contains("the disk is full");
+        assert!(told.iter().all(says_why), "{told:?}");
+        run.load.record.progress(PROGRESS).await;
+        let before: Vec<_> = replicas(site, node).await.iter().map(|it| it.snapshot_log_index).collect();
+        std::fs::remove_file(filler).unwrap();
+        let well = site.view.see("every replica on the node has saved one", |seen| {
+            let told = ailments(seen, &name);
+            (told.len() == PARTITIONS && told.iter().all(String::is_empty)).then_some(())
+        });
+        well.await;
+        let after: Vec<_> = replicas(site, node).await.iter().map(|it| it.snapshot_log_index).collect();
+        assert!(before.iter().zip(&after).all(|(before, after)| before < after), "{before:?} {after:?}");
         site.view.is_whole().await;
         run.judge(site).await;
     });

@@ -130,7 +130,7 @@ mod tests {
             (
                 "",
                 vec![waits(0), problem(1, "broken", "call")],
-                45,
+                42,
                 "partition 0: waits; and 1 more partition",
             ),
             ("", vec![problem(0, "xxxxxxxxxxxxxxxxxxxx", "make room")], 30, "partition 0: xxx…: make room"),

@@ -60,6 +60,8 @@ pub struct Status {
     pub index: Index,
     /// Where the newest snapshot stands.
     pub snapshot: LogIndex,
+    /// Why the last snapshot could not be saved; it is tried again. The log grows meanwhile.
+    pub snapshot_problem: Option<Error>,
     /// The hash of all state at `applied`.
     pub state_hash: StateHash,
     /// Who takes part.
@@ -180,6 +182,7 @@ impl Replica {
             applied: applied.log_index,
             index: applied.index,
             snapshot: self.snapshots.newest().index,
+            snapshot_problem: self.snapshots.problem().cloned(),
             state_hash: self.machine.state_hash(),
             members: self.machine.members().iter().cloned().collect(),
             sessions: self.machine.sessions_open(),

@@ -30,6 +30,8 @@ pub(crate) struct Snapshots {
     wanted: bool,
     /// None is begun before this moment.
     not_before: Monotonic,
+    /// Why the last one could not be saved, if it could not.
+    problem: Option<Error>,
 }
 
 impl Snapshots {
@@ -66,6 +68,11 @@ impl Snapshots {
             keep_from = Some(index.next());
         }
         keep_from
+    }
+
+    /// Why the last one could not be saved; nothing if it could, or if there is a newer one.
+    pub(crate) const fn problem(&self) -> Option<&Error> {
+        self.problem.as_ref()
     }
 
     /// Where the newest snapshot stands.
@@ -129,6 +136,7 @@ impl Replica {
     /// goes on from the older one and the log behind that. In memory a tail stays for members that are a little slow.
     pub(crate) fn snapshot_saved(&mut self, metadata: SnapshotMetadata, outcome: Result<u64, Error>) {
         self.snapshots.under_way = false;
+        self.snapshots.problem = None;
         let index = metadata.index;
         let outcome = match outcome {
             Ok(_) if index < self.snapshots.newest.index => Ok(index),
@@ -141,8 +149,12 @@ impl Replica {
                 Ok(index)
             }
             Err(error) => {
+                let error = error.within("the snapshot could not be saved");
                 self.snapshots.not_before = self.now + RETRY;
-                Err(error.within("the snapshot could not be saved"))
+                self.snapshots.problem = Some(error.clone());
+                // Also one that nothing but a request made due: else nobody would see that all is well again.
+                self.snapshots.wanted = true;
+                Err(error)
             }
         };
         self.answer_snapshot_requests(&outcome);
@@ -155,6 +167,7 @@ impl Replica {
         self.snapshots.bytes_since = 0;
         self.snapshots.newest = metadata;
         self.snapshots.newest_bytes = bytes;
+        self.snapshots.problem = None;
         let outcome =
             Err(Error::new(ErrorCode::Unavailable, "the state was replaced by a snapshot: try again"));
         self.answer_snapshot_requests(&outcome);

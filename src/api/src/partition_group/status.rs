@@ -157,7 +157,7 @@ pub struct MemberStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
 
-    /// Why it is not ready.
+    /// Why it is not ready, or what ails it although it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

@@ -249,6 +249,7 @@ fn running_replica(blank: Replica, status: &ReplicaStatus) -> Replica {
         keys: status.keys,
         watches: status.watches,
         last_log_term: last_term.get(),
+        problem: status.snapshot_problem.as_ref().map(ToString::to_string).unwrap_or_default(),
         ..blank
     }
 }

@@ -94,14 +94,16 @@ impl PartitionView<'_> {
             _ if lag > CAUGHT_UP_ENTRIES => "it catches up".to_owned(),
             _ => String::new(),
         };
+        let ready = message.is_empty();
+        let problem = || running.map(|running| running.problem.clone()).unwrap_or_default();
         wire::Member {
             id: member.id.get(),
             node: member.node.clone(),
             role: running.map_or(wire::Role::Unspecified, |running| role(running.role)) as i32,
             endpoint: member.client_address.clone(),
-            ready: message.is_empty(),
+            ready,
             lag,
-            message,
+            message: if ready { problem() } else { message },
         }
     }
 

@@ -38,5 +38,5 @@ pub use carry_out::carry_out;
 pub use genesis::{Founder, Genesis};
 pub use nodes::{AdminChannel, Nodes};
 pub use observation::{Member, Node, Observation, Replica, Role, Running};
-pub use plan::{Action, Restart, Step, may_leave, most_complete, plan, plan_recovery, plan_restart};
+pub use plan::{Action, Restart, Step, ailing, may_leave, most_complete, plan, plan_recovery, plan_restart};
 pub use quorum::{CAUGHT_UP_ENTRIES, majority_answers};

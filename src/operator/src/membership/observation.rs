@@ -75,6 +75,8 @@ pub struct Running {
     pub last_term: Term,
     /// The members, as of `applied`.
     pub members: Vec<Member>,
+    /// What ails it although it runs; empty if nothing does.
+    pub problem: String,
 }
 
 /// What a replica does in its partition.
@@ -193,6 +195,7 @@ impl Running {
             last: LogIndex(replica.last_log_index),
             last_term: Term(replica.last_log_term),
             members: replica.members.iter().filter_map(Member::of).collect(),
+            problem: replica.problem.clone(),
         }
     }
 }

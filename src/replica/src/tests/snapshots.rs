@@ -197,6 +197,24 @@ fn a_disk_that_is_full_is_not_asked_again_at_once() {
 }
 
 #[test]
+fn that_a_snapshot_could_not_be_saved_is_told_until_one_is() {
+    let mut partition = Partition::new();
+    let told = |partition: &Partition| partition.replica.status().snapshot_problem.map(|it| it.to_string());
+    partition.input(Input::Admin(1, Admin::Snapshot));
+    assert_eq!(told(&partition), None);
+    let full = synod_types::Error::new(ErrorCode::ResourceExhausted, "no space left on device");
+    let job = partition.snapshots.pop().unwrap();
+    partition.input(Input::SnapshotSaved(job.metadata, Err(full)));
+    partition.run(ms(4_000));
+    assert!(told(&partition).unwrap().contains("no space left on device"));
+    partition.run(ms(2_000));
+    let job = partition.snapshots.pop().expect("nobody has to ask again");
+    assert!(told(&partition).is_some(), "it is not yet better");
+    partition.input(Input::SnapshotSaved(job.metadata, Ok(1_000)));
+    assert_eq!(told(&partition), None);
+}
+
+#[test]
 fn a_snapshot_that_fails_is_tried_again_and_costs_nothing() {
     let mut partition = Partition::new();
     partition.input(Input::Admin(1, Admin::Snapshot));

@@ -17,7 +17,7 @@ use super::observe::Seen;
 use super::plan::{Plan, Roll};
 use super::trouble::trouble;
 use crate::controller::{GroupView, PartitionView};
-use crate::membership::{Action, CAUGHT_UP_ENTRIES, Replica, Step, majority_answers};
+use crate::membership::{Action, CAUGHT_UP_ENTRIES, Replica, Step, ailing, majority_answers};
 use crate::message::{self, Problem, listed, tell};
 
 /// Everything that a status is made from.
@@ -190,7 +190,12 @@ impl Report<'_> {
         let degraded = match &self.refused {
             Some(refused) => Said::new(conditions::DEGRADED, true, reasons::CANNOT_WRITE, shortened(refused)),
             None if !is_ready && serves(partitions) => Said::new(conditions::DEGRADED, true, reason, message),
-            None => Said::new(conditions::DEGRADED, false, reasons::AS_DECLARED, ""),
+            None => match self.ailing() {
+                ailing if is_ready && !ailing.is_empty() => {
+                    Said::new(conditions::DEGRADED, true, reasons::SNAPSHOTS_FAILED, tell("", &ailing))
+                }
+                _ => Said::new(conditions::DEGRADED, false, reasons::AS_DECLARED, ""),
+            },
         };
         let quorum_lost = if lost.is_empty() {
             Said::new(conditions::QUORUM_LOST, false, reasons::AS_DECLARED, "")
@@ -210,6 +215,16 @@ impl Report<'_> {
         };
         let certified = self.certified();
         vec![ready, self.progressing(partitions), degraded, quorum_lost, certified, rejected, paused]
+    }
+
+    /// What ails members that serve.
+    fn ailing(&self) -> Vec<Problem> {
+        let each = self.found.iter().zip(self.seen);
+        let told = each.filter_map(|(found, seen)| {
+            let (what, next) = ailing(&seen.observation)?;
+            Some(Problem { partition: found.id.get(), what, next: Some(next.to_owned()) })
+        });
+        told.collect()
     }
 
     fn certified(&self) -> Said {

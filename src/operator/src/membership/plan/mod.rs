@@ -150,6 +150,10 @@ fn wait(reason: impl Into<String>) -> Option<Step> {
 const MAKE_ROOM: &str = "it goes on by itself once there is room: raise spec.storage.size where the storage class lets \
                          volumes grow, or make room on the volume";
 
+/// What helps a replica that cannot save a snapshot.
+const LET_IT_SAVE: &str = "it tries again, and its log grows until it can: if there is no room, raise spec.storage.size where \
+                           the storage class lets volumes grow, or make room on the volume";
+
 /// How many bytes of what a replica says are told on: people have to read what to do about it, too.
 const PROBLEM_BYTES_MAX: usize = 200;
 
@@ -177,6 +181,15 @@ fn all_failed<'a>(nodes: impl Iterator<Item = &'a Node>) -> Option<String> {
         Replica::Failed { problem, .. } => Some((node, failed(&node.name, problem))),
         _ => None,
     }))
+}
+
+/// What ails those that run, if anything does: nothing is to be done about it in the membership.
+pub fn ailing(observation: &Observation) -> Option<(String, &'static str)> {
+    let ailing = observation.running().filter(|(_, running)| !running.problem.is_empty());
+    let told = and_others(ailing.map(|(node, running)| {
+        (node, format!("{}: {}", node.name, shortened(&running.problem, PROBLEM_BYTES_MAX)))
+    }));
+    told.map(|told| (told, LET_IT_SAVE))
 }
 
 /// What is said of the first, and the names of the others.

@@ -345,18 +345,23 @@ fn who_is_replaced_while_the_spec_names_him_has_not_been_gone_on_with() {
 #[test]
 fn what_to_do_about_members_that_stopped_is_said_once_and_whole() {
     let problem = format!("the disk failed: sync of \"{}\": Input/output error", "deep/".repeat(60));
-    let failed = || Replica::Failed { member: Some(MemberId(1)), problem: problem.clone() };
-    let stalled = || Replica::Stalled { member: Some(MemberId(1)), problem: problem.clone() };
-    let cases: [(u32, &[u32], &dyn Fn() -> Replica, &str, &str); 6] = [
-        (1, &[2], &failed, "Degraded", "let it start without the data of this partition"),
-        (1, &[1, 2], &failed, "QuorumLost", "delete the group and create it again, empty"),
-        (1, &[0, 1, 2], &failed, "QuorumLost", "delete the group and create it again, empty"),
-        (8, &[0, 1, 2], &failed, "QuorumLost", "delete the group and create it again, empty"),
-        (8, &[2], &stalled, "Degraded", "raise spec.storage.size"),
-        (1, &[1, 2], &stalled, "QuorumLost", "raise spec.storage.size"),
+    let failed = &Replica::Failed { member: Some(MemberId(1)), problem: problem.clone() };
+    let stalled = &Replica::Stalled { member: Some(MemberId(1)), problem: problem.clone() };
+    let stopped = |replica: &Replica, stopped: &[usize], seen: Seen| {
+        let mut seen = seen;
+        stopped.iter().for_each(|ordinal| seen.observation.nodes[*ordinal].replica = replica.clone());
+        seen
+    };
+    let cases = [
+        (1, &[2][..], failed, "Degraded", "let it start without the data of this partition"),
+        (1, &[1, 2], failed, "QuorumLost", "delete the group and create it again, empty"),
+        (1, &[0, 1, 2], failed, "QuorumLost", "delete the group and create it again, empty"),
+        (8, &[0, 1, 2], failed, "QuorumLost", "delete the group and create it again, empty"),
+        (8, &[2], stalled, "Degraded", "raise spec.storage.size"),
+        (1, &[1, 2], stalled, "QuorumLost", "raise spec.storage.size"),
     ];
-    for (partitions, stopped, replica, question, advice) in cases {
-        let answer: Vec<_> = (0..3).filter(|ordinal| !stopped.contains(ordinal)).collect();
+    for (partitions, which, replica, question, advice) in cases {
+        let answer: Vec<_> = (0..3).filter(|ordinal| !which.contains(&(*ordinal as usize))).collect();
         let ids = || (0..partitions).map(PartitionId);
         let founds: Vec<_> = ids().map(|id| Found { id, ..found(true) }).collect();
         let statuses = |group: &PartitionGroup, one: &dyn Fn() -> Seen| {
@@ -368,15 +373,28 @@ fn what_to_do_about_members_that_stopped_is_said_once_and_whole() {
         };
         let mut group = group(&format!("{{partitions: {partitions}}}"));
         group.status = Some(statuses(&group, &|| seen(&[0, 1, 2], true, 0)));
-        let status = statuses(&group, &|| {
-            let mut seen = seen(&answer, answer.len() > 1, 0);
-            for ordinal in stopped {
-                seen.observation.nodes[*ordinal as usize].replica = replica();
-            }
-            seen
-        });
+        let status = statuses(&group, &|| stopped(replica, which, seen(&answer, answer.len() > 1, 0)));
         let said = message(&status, question);
         assert!(said.len() <= 1_000, "{} bytes: {said}", said.len());
         assert_eq!(said.matches(advice).count(), 1, "{said}");
     }
+}
+
+#[test]
+fn a_member_that_cannot_save_a_snapshot_serves_and_is_told_of() {
+    let (found, mut seen) = (found(true), seen(&[0, 1, 2], true, 0));
+    let Replica::Running(running) = &mut seen.observation.nodes[1].replica else { panic!("it runs") };
+    running.problem = "the snapshot could not be saved: the disk is full".into();
+    let quiet = plan(Step::Nothing, Roll::Nothing);
+    let status = status_of(&group("{partitions: 1}"), &found, &seen, &quiet);
+    assert_eq!(answer(&status, "Ready"), "True AsDeclared");
+    assert_eq!(answer(&status, "Degraded"), "True SnapshotsFailed");
+    let said = message(&status, "Degraded");
+    assert!(said.contains("sample-p0-1: the snapshot could not be saved"), "{said}");
+    assert!(said.ends_with("or make room on the volume"), "{said}");
+    let member = &status.partitions[0].members[1];
+    assert_eq!(
+        (member.ready, member.message.as_deref()),
+        (true, Some("the snapshot could not be saved: the disk is full"))
+    );
 }
