@@ -116,7 +116,7 @@ fn f02_a_snapshot_for_which_there_is_no_room_is_told_of_and_saved_once_there_is(
     // What is set aside for the log lasts for longer than this test.
     let options = Options {
         volume_bytes: Some(256 << 20),
-        arguments: &["--wal-segment-bytes", "16777216", "--snapshot-log-bytes", "65536"],
+        arguments: &["--wal-segment-bytes", "16777216", "--snapshot-log-bytes", "1048576"],
     };
     on_site(options, async |site| {
         let run = Run::start(site, 1).await;
