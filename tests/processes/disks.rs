@@ -128,7 +128,7 @@ fn f02_a_snapshot_for_which_there_is_no_room_is_told_of_and_saved_once_there_is(
             (told.len() == PARTITIONS && told.iter().all(|told| !told.is_empty())).then_some(told)
         });
         let told = told.await;
-        let says_why = |told: &String| told.contains("snapshot") && told.contains("the disk is full");
+        let says_why = |told: &String| told.contains("snapshot") && told.contains("No space left on device");
         assert!(told.iter().all(says_why), "{told:?}");
         run.load.record.progress(PROGRESS).await;
         let before: Vec<_> = replicas(site, node).await.iter().map(|it| it.snapshot_log_index).collect();

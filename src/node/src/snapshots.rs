@@ -31,7 +31,7 @@ pub(crate) fn save(surroundings: Arc<Surroundings>, mailbox: Arc<Mailbox<Mail>>,
         let begin = Instant::now();
         let saved = surroundings.home.save_snapshot(job, thread::yield_now).map_err(|error| {
             tracing::error!(replica = surroundings.name, %error, "a snapshot could not be saved");
-            Error::from(error)
+            Error::new(ErrorCode::ResourceExhausted, error.to_string())
         });
         surroundings.metrics.snapshot(Transfer::Save, begin.elapsed(), saved.is_ok());
         mailbox.push(Mail::Input(Input::SnapshotSaved(metadata, saved)));

@@ -18,14 +18,14 @@ pub struct PartitionGroupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// How the group is, one entry per question: `Ready`, `Progressing`, `Degraded`, `QuorumLost`, `SpecRejected`,
-    /// `Paused`.
+    /// How the group is, one entry per question: `Ready`, `Progressing`, `Degraded`, `QuorumLost`, `CertificatesReady`,
+    /// `SpecRejected`, `Paused`. The message of each says what to do if something is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
     pub conditions: Vec<Condition>,
 
-    /// How many replicas each partition has; the smallest number while they differ.
+    /// How many members each partition has; the smallest number while they differ.
     #[serde(default)]
     pub replicas: u32,
 
