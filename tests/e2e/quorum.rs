@@ -49,6 +49,7 @@ fn a_majority_that_is_lost_for_good_is_given_up_only_when_the_spec_names_the_sur
         "lose what was acknowledged after that: spec.recovery with",
         60,
     );
+    println!("{}", namespace.kubectl(&["describe", "partitiongroup/small"]));
     let (_, reason, said) = condition(&namespace.get("partitiongroup/small"), "QuorumLost");
     assert_eq!(reason, "MajorityLost");
     let survivor = said.split("survivor \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();

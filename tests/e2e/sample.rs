@@ -25,6 +25,7 @@ fn the_sample_is_ready_in_half_a_minute_and_serves_pods_by_namespace() {
     println!("{log}");
     assert!(log.contains("100 increments at once make 100"), "{log}");
     println!("{}", namespace.kubectl(&["get", "partitiongroups,primitives", "--output=wide"]));
+    println!("{}", namespace.kubectl(&["describe", "partitiongroup/sample"]));
     nothing_is_written_when_nothing_changes();
 }
 
