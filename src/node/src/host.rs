@@ -11,7 +11,7 @@ mod revival;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
 
 use synod_protocol::raft::Raft;
 use synod_replica::{ClientId, Genesis, Replica};
@@ -147,6 +147,7 @@ impl Host {
         if let Some(slot) = slots.get(&key) {
             return Ok(slot.clone());
         }
+        self.drain.admit_stream()?;
         let dir = self.replicas_dir().join(namespace).join(name).join(partition.to_string());
         let home = Arc::new(Home::new(self.disk.clone(), dir, self.config.wal_segment_bytes));
         let slot = Arc::new(Slot::new(group.to_owned(), partition, home, self.changed.clone()));
@@ -283,7 +284,7 @@ impl Host {
     /// Gives a blank replica an identity; tells who lives there and whether it holds data.
     pub(crate) fn prepare(self: &Arc<Self>, group: &str, partition: u32) -> Result<(MemberId, bool), Error> {
         let slot = self.slot(group, partition)?;
-        let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
+        let _birth = self.birth(&slot)?;
         match slot.standing() {
             Standing::Running(running) => Ok((running.member, true)),
             Standing::Waiting(member) => Ok((member, false)),
@@ -309,7 +310,7 @@ impl Host {
         member: MemberId,
     ) -> Result<(), Error> {
         let slot = self.slot(group, partition)?;
-        let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
+        let _birth = self.birth(&slot)?;
         let here = match slot.standing() {
             Standing::Blank => return Ok(()),
             Standing::Running(running) => Some(running.member),
@@ -354,7 +355,7 @@ impl Host {
         }
         self.check_log_holds(&configuration.limits)?;
         let slot = self.slot(&configuration.group, configuration.placement.partition.get())?;
-        let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
+        let _birth = self.birth(&slot)?;
         let is_listed = |id: MemberId| genesis.members.iter().any(|member| member.id == id.get());
         // An id is drawn once: who has it and data has them from the others, who were faster, or from an earlier call.
         if let Standing::Running(running) = slot.standing()
@@ -380,12 +381,24 @@ impl Host {
         }
     }
 
-    /// Stops all replicas: each finishes its mail and its writes.
+    /// To be held while it changes who lives in a slot.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unavailable`] once the node closes: nobody moves in or out any more.
+    pub(crate) fn birth<'a>(&self, slot: &'a Slot) -> Result<MutexGuard<'a, ()>, Error> {
+        let birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
+        self.drain.admit_stream()?;
+        Ok(birth)
+    }
+
+    /// Stops all replicas, for good: each finishes its mail and its writes. What lives here is not forgotten, so that nobody
+    /// takes a slot for blank, or starts a second replica on the log of one that has not ended yet.
     pub(crate) fn stop(&self) {
-        let slots = std::mem::take(&mut *self.slots.write().unwrap_or_else(PoisonError::into_inner));
-        for slot in slots.into_values() {
+        self.drain.close();
+        for slot in self.slots() {
+            let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
             slot.stop();
-            slot.set(SlotStage::Blank);
+            slot.retire();
         }
     }
 }

@@ -75,7 +75,7 @@ pub enum StartError {
 /// A node that runs. Dropping it without [`Node::stop`] is like a crash: nothing is lost, but nobody takes over
 /// before the others have noticed.
 pub struct Node {
-    host: Arc<Host>,
+    pub(crate) host: Arc<Host>,
     client_address: SocketAddr,
     peer_address: SocketAddr,
     metrics_address: Option<SocketAddr>,

@@ -4,7 +4,7 @@
 //! only if it holds what it was offered as. A replica that waits for its first one follows nobody yet: it takes one from
 //! whoever knows the id that it drew when it was prepared.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -111,7 +111,7 @@ fn install(
     metadata: &SnapshotMetadata,
     message: AnyMessage,
 ) -> Result<(), Error> {
-    let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
+    let _birth = host.birth(slot)?;
     let loaded = slot.home().load(file, metadata, (slot.group(), slot.partition()));
     let (store, history) = match loaded {
         Ok(loaded) => loaded,

@@ -116,6 +116,17 @@ impl Slot {
         }
     }
 
+    /// Lets go of the replica, which has stopped because the node goes down.
+    pub(crate) fn retire(&self) {
+        let member = match self.standing() {
+            Standing::Running(running) => Some(running.member),
+            Standing::Waiting(member) => Some(member),
+            Standing::Failed(member, _) => member,
+            Standing::Blank => None,
+        };
+        self.set(Stage::Failed(member, Error::new(ErrorCode::Unavailable, "the node is shutting down")));
+    }
+
     /// Whether the replica has stopped for want of room alone, and starts again once there is some.
     pub(crate) fn is_stalled(&self) -> bool {
         matches!(self.standing(), Standing::Failed(_, error) if error.code() == ErrorCode::ResourceExhausted)

@@ -1,6 +1,6 @@
 //! A replica goes on alone, when somebody says that the majority is lost for good.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use synod_storage::identity::{Identity, Stage};
 use synod_types::{Error, ErrorCode, MemberId};
@@ -20,7 +20,7 @@ impl Host {
         member: MemberId,
     ) -> Result<MemberId, Error> {
         let slot = self.slot(group, partition)?;
-        let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
+        let _birth = self.birth(&slot)?;
         self.check_lost(&slot, member)?;
         let conflict = || Error::new(ErrorCode::Conflict, "the replica here holds no data");
         let identity = slot.home().identity().map_err(Error::from)?.ok_or_else(conflict)?;

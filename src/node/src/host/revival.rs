@@ -4,7 +4,7 @@
 //! taken for written that was not.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::statvfs;
@@ -37,7 +37,7 @@ impl Host {
     }
 
     fn reopen(self: &Arc<Self>, slot: &Arc<Slot>) {
-        let _birth = slot.birth.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(_birth) = self.birth(slot) else { return };
         if !slot.is_stalled() {
             return;
         }

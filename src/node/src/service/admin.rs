@@ -39,6 +39,8 @@ impl Admin for AdminService {
         for slot in self.host.slots() {
             replicas.push(describe(&slot).await);
         }
+        // Replicas that stop because the node does are not what they look like.
+        self.host.drain.admit_stream().map_err(status)?;
         let node = self.host.config().name.clone();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Ok(Response::new(StatusResponse { node, version, replicas }))

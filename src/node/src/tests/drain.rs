@@ -2,11 +2,13 @@
 
 use synod_proto::session::v1::OpenRequest;
 use synod_proto::session::v1::session_client::SessionClient;
+use synod_types::MemberId;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::{Code, Request};
 
 use super::*;
+use crate::slot::Standing;
 
 /// Writes within one session, and goes to another node whenever one cannot answer. What is sent again has the same
 /// sequence.
@@ -123,4 +125,35 @@ async fn a_node_that_goes_down_refuses_what_is_new_for_certain() {
     stopping.await.unwrap();
     let next = cluster.leader().await;
     assert_eq!(count(&mut cluster.counter(next).await, "hits").await, acknowledged);
+}
+
+#[tokio::test]
+async fn who_lives_on_a_node_that_has_stopped_is_not_forgotten() {
+    let mut cluster = Cluster::of_partitions(1, 1).await;
+    let member = cluster.replica(0).await.member_id;
+    let mut admin = cluster.admin(0).await;
+    let host = cluster.nodes[&0].host.clone();
+    let slot = host.slot(GROUP, 0).unwrap();
+    let stopped = host.clone();
+    tokio::task::spawn_blocking(move || stopped.stop()).await.unwrap();
+    assert!(matches!(slot.standing(), Standing::Failed(Some(id), _) if id.get() == member), "not blank");
+    let attempts = [
+        host.prepare(GROUP, 0).map(drop),
+        host.discard(GROUP, 0, MemberId(member)),
+        host.recover(GROUP, 0, MemberId(member)).map(drop),
+        host.slot("default/another", 0).map(drop),
+    ];
+    for refused in attempts {
+        assert_eq!(refused.unwrap_err().code(), ErrorCode::Unavailable);
+    }
+    let refused = admin.status(StatusRequest {}).await.unwrap_err();
+    assert_eq!(
+        code(&refused),
+        ErrorCode::Unavailable,
+        "nobody is told of replicas that only seem to be blank"
+    );
+    drop((slot, host));
+    cluster.stop(0).await;
+    cluster.start(0).await;
+    assert_eq!(cluster.replica(0).await.member_id, member);
 }
