@@ -10,6 +10,7 @@ mod crash;
 mod fuse;
 mod operator;
 mod outages;
+mod page;
 mod proxy;
 mod rules;
 mod scale;
