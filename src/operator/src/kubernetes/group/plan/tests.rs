@@ -248,7 +248,10 @@ fn a_majority_is_given_up_only_if_the_spec_names_who_goes_on() {
     let blank = || [Some(Replica::Blank), Some(Replica::Blank)];
     let Step::Stuck { problem, next } = step(blank(), "Bound", None) else { panic!("nobody was asked") };
     assert!(problem.contains("survivor \"3\" on "), "{problem}");
-    assert!(next.contains("spec.recovery with the partition, its survivor and acceptDataLoss: true"), "{next}");
+    assert!(
+        next.contains("spec.recovery with the partition, its survivor and acceptDataLoss: true"),
+        "{next}"
+    );
     let goes_on =
         |step| matches!(step, Step::Act { action: Action::Recover { member: MemberId(3), .. }, .. });
     assert!(goes_on(step(blank(), "Bound", Some(3))));
