@@ -35,6 +35,11 @@ pub(in crate::sim) fn check(member: MemberId, shadow: &Shadow, start: &Start, le
             return violation(format!("its snapshot at {} was replaced by one at {}", needed, base.index));
         }
     }
+    // An entry that contradicts a snapshot, which holds what was committed, was not committed, nor was any behind it: they
+    // go with it (Raft §7, figure 13), also if only the snapshot made it to the disk, and not the mark in the log.
+    if shadow.durable.term(base.index).is_some_and(|term| term != base.term) {
+        return Ok(());
+    }
     for entry in shadow.durable.entries().filter(|entry| entry.index > base.index) {
         let place = usize::try_from(entry.index.get() - base.index.get() - 1).unwrap_or(usize::MAX);
         let found = start.entries.get(place);
