@@ -1,8 +1,9 @@
 //! Plans carried out on real nodes, and the controller service over them: real sockets, real disks.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use synod_api::PartitionGroup;
@@ -27,9 +28,17 @@ use crate::membership::{
 const GROUP: &str = "default/sample";
 const PARTITIONS: u32 = 2;
 
+/// An address for one cluster alone. Its ports are free when a node starts again: connections that go out from loopback
+/// have ports of 127.0.0.1.
+fn address_of_its_own() -> IpAddr {
+    static LAST: AtomicU8 = AtomicU8::new(1);
+    IpAddr::from([127, 0, 1, LAST.fetch_add(1, Ordering::Relaxed)])
+}
+
 /// Nodes in this process, and what somebody who keeps a group remembers.
 struct Cluster {
     dir: TempDir,
+    address: IpAddr,
     servers: BTreeMap<String, Server>,
     addresses: BTreeMap<String, (SocketAddr, SocketAddr)>,
     desired: Vec<String>,
@@ -42,6 +51,7 @@ impl Cluster {
         let dir = tempfile::tempdir().unwrap();
         let mut cluster = Self {
             dir,
+            address: address_of_its_own(),
             servers: BTreeMap::new(),
             addresses: BTreeMap::new(),
             desired: Vec::new(),
@@ -56,7 +66,7 @@ impl Cluster {
     }
 
     async fn start(&mut self, name: &str) {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let any = SocketAddr::from((self.address, 0));
         let (client_listen, peer_listen) = self.addresses.get(name).copied().unwrap_or((any, any));
         let config = Config {
             client_listen,

@@ -1,8 +1,9 @@
 //! Groups of real nodes in this process, each on a runtime of its own, so that one can be killed with all its sockets and
 //! threads; and what stands between them and a client.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use synod_node::{Config, Node};
@@ -55,6 +56,13 @@ impl Place {
     }
 }
 
+/// An address for one cluster alone. Its ports are free when a node starts again: connections that go out from loopback
+/// have ports of 127.0.0.1.
+fn address_of_its_own() -> IpAddr {
+    static LAST: AtomicU8 = AtomicU8::new(1);
+    IpAddr::from([127, 0, 1, LAST.fetch_add(1, Ordering::Relaxed)])
+}
+
 /// A group with its nodes.
 pub(super) struct Cluster {
     dir: TempDir,
@@ -65,8 +73,9 @@ pub(super) struct Cluster {
 impl Cluster {
     pub(super) async fn new(shape: Shape) -> Self {
         let mut cluster = Self { dir: tempfile::tempdir().unwrap(), shape, places: Vec::new() };
+        let address = address_of_its_own();
         for number in 0..cluster.shape.nodes {
-            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let any = SocketAddr::from((address, 0));
             let running = cluster.launch(number, any, any).await;
             let (client_address, peer_address) = (running.0.client_address(), running.0.peer_address());
             let proxy = if cluster.shape.proxies { Some(Proxy::start(client_address).await) } else { None };

@@ -15,8 +15,9 @@ mod unary;
 mod watches;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use synod_proto::admin::v1::admin_client::AdminClient;
@@ -39,9 +40,17 @@ const GROUP: &str = "default/sample";
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// An address for one cluster alone. Its ports are free when a node starts again: connections that go out from loopback
+/// have ports of 127.0.0.1.
+fn address_of_its_own() -> IpAddr {
+    static LAST: AtomicU8 = AtomicU8::new(1);
+    IpAddr::from([127, 0, 1, LAST.fetch_add(1, Ordering::Relaxed)])
+}
+
 /// Nodes with a directory each, which live longer than they do.
 struct Cluster {
     dir: TempDir,
+    address: IpAddr,
     nodes: BTreeMap<usize, Node>,
     ports: BTreeMap<usize, (SocketAddr, SocketAddr)>,
     limits: Option<Limits>,
@@ -56,9 +65,10 @@ impl Cluster {
     }
 
     async fn with(size: usize, authority: Option<Authority>) -> Self {
+        let (nodes, ports) = (BTreeMap::new(), BTreeMap::new());
+        let address = authority.as_ref().map_or_else(address_of_its_own, |authority| authority.address);
         let dir = tempfile::tempdir().unwrap();
-        let mut cluster =
-            Self { dir, nodes: BTreeMap::new(), ports: BTreeMap::new(), limits: None, authority };
+        let mut cluster = Self { dir, address, nodes, ports, limits: None, authority };
         for number in 0..size {
             cluster.start(number).await;
         }
@@ -83,7 +93,7 @@ impl Cluster {
     }
 
     async fn start(&mut self, number: usize) {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let any = SocketAddr::from((self.address, 0));
         let (client_listen, peer_listen) = self.ports.get(&number).copied().unwrap_or((any, any));
         let mut config = Config {
             client_listen,

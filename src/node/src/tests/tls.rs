@@ -20,6 +20,8 @@ use crate::tls::{Caller, Tls};
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub(super) pem: String,
+    /// What its certificates are for.
+    pub(super) address: IpAddr,
 }
 
 /// What a certificate says.
@@ -52,18 +54,18 @@ impl Pair {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(address: IpAddr) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        Self { issuer: Issuer::new(params, key), pem, address }
     }
 
     pub(super) fn issue(&self, leaf: &Leaf) -> Pair {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![self.address.to_string()]).unwrap();
         let uris = leaf.uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap()));
         params.subject_alt_names.extend(uris);
         params.not_before = OffsetDateTime::now_utc() - time::Duration::days(3);
@@ -87,7 +89,7 @@ async fn secured(address: SocketAddr, config: ClientTlsConfig) -> Result<Channel
 }
 
 async fn secured_group() -> Cluster {
-    Cluster::with(3, Some(Authority::new())).await.begun(1).await
+    Cluster::with(3, Some(Authority::new(address_of_its_own()))).await.begun(1).await
 }
 
 /// Whether somebody may open a stream for messages.
@@ -143,7 +145,7 @@ async fn nobody_but_members_of_the_partition_is_let_in_at_the_port_for_nodes() {
         assert!(!with(authority.issue(&Leaf { uris: vec![uri], ..Leaf::default() })).await, "{uri}");
     }
     assert!(!with(authority.issue(&Leaf { days: -1, ..Leaf::default() })).await, "expired");
-    assert!(!with(Authority::new().issue(&Leaf::default())).await, "of another authority");
+    assert!(!with(Authority::new(authority.address).issue(&Leaf::default())).await, "of another authority");
     assert!(!is_let_in(authority.connect(node.peer_address()).await).await, "without a certificate");
     let plain = Endpoint::from_shared(format!("http://{}", node.peer_address())).unwrap().connect().await;
     assert!(!is_let_in(plain).await, "in plain text");
@@ -161,7 +163,7 @@ async fn clients_need_no_certificate_and_speak_no_plain_text() {
     };
     assert_eq!(status, Err(()));
     assert_eq!(refused(&cluster, 0, "clients").await, 1);
-    assert!(Authority::new().connect(address).await.is_err(), "clients know whom they trust");
+    assert!(Authority::new(address.ip()).connect(address).await.is_err(), "clients know whom they trust");
     assert!(!cluster.replicas(0).await.is_empty());
 }
 
@@ -186,7 +188,7 @@ async fn a_node_speaks_to_no_other_than_members_of_its_partition() {
 
 #[tokio::test]
 async fn members_of_one_partition_speak_for_no_other() {
-    let cluster = Cluster::with(3, Some(Authority::new())).await.begun(2).await;
+    let cluster = Cluster::with(3, Some(Authority::new(address_of_its_own()))).await.begun(2).await;
     let authority = cluster.authority.as_ref().unwrap();
     let replicas = cluster.replicas(0).await;
     let leaf = Leaf { uris: vec!["synod://default/sample/0"], ..Leaf::default() };
@@ -226,7 +228,7 @@ async fn certificates_are_renewed_while_connections_go_on() {
     let leader = cluster.leader().await;
     let mut client = cluster.counter(leader).await;
     increment(&mut client, "hits").await.unwrap();
-    let next = Authority::new();
+    let next = Authority::new(cluster.address);
     let both = format!("{}{}", cluster.authority.as_ref().unwrap().pem, next.pem);
     let addresses: Vec<_> = cluster.nodes.values().map(Node::client_address).collect();
     let lost = |page: String| -> u64 {
