@@ -4,13 +4,14 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use synod_client::admin::{Phase, Replica};
+use synod_client::admin::{Phase, Replica, ReplicaName};
+use synod_types::PartitionId;
 
 use crate::agreement::Agreement;
 use crate::judge::judge;
 use crate::load::{Load, MAP};
 use crate::site::{Options, Site, on_site};
-use crate::view::{PARTITIONS, PATIENCE, Seen};
+use crate::view::{GROUP, PARTITIONS, PATIENCE, Seen};
 use crate::watchers::Watchers;
 
 const PROGRESS: u64 = 20;
@@ -124,12 +125,13 @@ fn f02_a_snapshot_for_which_there_is_no_room_is_told_of_and_saved_once_there_is(
         let node = site.leader(0).await;
         let name = site.view.nodes().nth(node).unwrap();
         let filler = fill(site, node);
-        // Not of every partition: what one gives back, with an older snapshot, can be enough for another one.
+        let refused = snapshot_without_room(site, node).await;
+        assert!(refused.contains("snapshot"), "{refused}");
         let told = site.view.see("a replica on the node says that it cannot save a snapshot", |seen| {
             ailing(seen, &name).into_iter().next()
         });
         let (partition, problem, before) = told.await;
-        assert!(problem.contains("snapshot") && problem.contains("No space left on device"), "{problem}");
+        assert!(problem.contains("snapshot") && problem.contains(NO_ROOM), "{problem}");
         run.load.record.progress(PROGRESS).await;
         std::fs::remove_file(filler).unwrap();
         let well = site.view.see("every replica on the node runs, and nothing ails it", |seen| {
@@ -145,11 +147,28 @@ fn f02_a_snapshot_for_which_there_is_no_room_is_told_of_and_saved_once_there_is(
     });
 }
 
+/// How the system says that a volume is full.
+const NO_ROOM: &str = "No space left on device";
+
+/// Asks a replica for a snapshot until there is no room for it: what another one gives back is filled again.
+async fn snapshot_without_room(site: &Site, node: usize) -> String {
+    let (_, admin) = site.view.admins().swap_remove(node);
+    let begun = Instant::now();
+    loop {
+        let replica = ReplicaName { group: GROUP, partition: PartitionId(0) };
+        match admin.snapshot(replica).await.map_err(|error| error.to_string()) {
+            Err(problem) if problem.contains(NO_ROOM) => return problem,
+            other => assert!(begun.elapsed() < PATIENCE, "there is room: {other:?}"),
+        }
+        fill(site, node);
+    }
+}
+
 /// Fills the volume of a node to the last byte.
 fn fill(site: &Site, node: usize) -> PathBuf {
     let machine = &site.machines[node];
     let path = machine.path(&machine.data_dir().join("filler"));
-    let mut file = std::fs::File::create(&path).unwrap();
+    let mut file = std::fs::File::options().create(true).append(true).open(&path).unwrap();
     let mut bytes = vec![0; 1 << 20];
     while !bytes.is_empty() {
         if file.write_all(&bytes).is_err() {
