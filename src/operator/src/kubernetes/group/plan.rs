@@ -76,7 +76,7 @@ pub(super) struct Asked {
 
 /// What else can be done when a majority has lost its data.
 const GO_ON: &str = "or go on with what the survivor has, and lose what was acknowledged after that: spec.recovery with the \
-                     partition, its survivor and acceptDataLoss: true";
+                     partition, its survivor and acceptDataLoss: AcknowledgedWritesMayBeLost";
 
 /// Plans what is next.
 pub(super) fn plan(scope: &Scope, found: &Found, observation: &Observation, asked: Asked) -> Plan {

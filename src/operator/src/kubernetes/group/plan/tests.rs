@@ -249,7 +249,9 @@ fn a_majority_is_given_up_only_if_the_spec_names_who_goes_on() {
     let Step::Stuck { problem, next } = step(blank(), "Bound", None) else { panic!("nobody was asked") };
     assert!(problem.contains("survivor \"3\" on "), "{problem}");
     assert!(
-        next.contains("spec.recovery with the partition, its survivor and acceptDataLoss: true"),
+        next.contains(
+            "spec.recovery with the partition, its survivor and acceptDataLoss: AcknowledgedWritesMayBeLost"
+        ),
         "{next}"
     );
     let goes_on =
