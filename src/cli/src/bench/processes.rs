@@ -135,9 +135,10 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = listener.local_addr().unwrap().to_string();
         let me = std::process::id();
-        assert_eq!(listening_at(std::slice::from_ref(&endpoint)), [me]);
+        // Not alone: a child that another test starts has this socket, too, until it runs its program.
+        assert!(listening_at(std::slice::from_ref(&endpoint)).contains(&me));
         drop(listener);
-        assert!(listening_at(&[endpoint]).is_empty());
+        assert!(!listening_at(&[endpoint]).contains(&me));
 
         let observed = Observed::begin(&[me]).unwrap();
         let begin = usage(me).unwrap().cpu_seconds;
