@@ -16,4 +16,5 @@ mod rules;
 mod scale;
 mod simulation;
 mod site;
+mod volumes;
 mod watches;

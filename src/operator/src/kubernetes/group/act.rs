@@ -41,7 +41,8 @@ pub(super) async fn apply(writer: &Writer, cache: &Cache, objects: Objects) -> R
     Ok(())
 }
 
-/// Asks for larger volumes where they are smaller than `size`.
+/// Asks for larger volumes where they are smaller than `size`: also those of new replicas, because what a set says of its
+/// claims cannot be changed. A claim that has no volume yet may not grow; it does as soon as it has one.
 ///
 /// # Errors
 /// The first refusal: the storage class may not allow it.
@@ -52,9 +53,8 @@ pub(super) async fn grow(
     size: &str,
 ) -> Result<(), ApplyError> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &scope.namespace);
-    for claim in
-        found.iter().flat_map(|partition| &partition.places).filter_map(|place| place.claim.as_deref())
-    {
+    let places = found.iter().flat_map(|partition| &partition.places);
+    for claim in places.filter_map(|place| place.claim_in("Bound")) {
         let asked = requested(claim).and_then(thousandths);
         if asked.zip(thousandths(size)).is_none_or(|(asked, wanted)| asked >= wanted) {
             continue;

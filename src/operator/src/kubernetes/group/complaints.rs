@@ -11,7 +11,7 @@ use kube::{Api, Client, ResourceExt as _};
 use synod_api::names;
 
 use super::Scope;
-use super::dereference::{Found, Place};
+use super::dereference::Found;
 
 /// For how long an answer holds: who waits for a quota waits long, and the API server has other things to do.
 const HOLDS: Duration = Duration::from_secs(5);
@@ -69,16 +69,10 @@ fn question(scope: &Scope, partition: &Found) -> Option<(usize, Question)> {
                 set: set.name_any(),
                 pod: names::pod(&scope.name, partition.id, place.ordinal),
             },
-            Some(_) => Question::Claim(unbound(place)?),
+            Some(_) => Question::Claim(place.claim_in("Pending")?.name_any()),
         };
         Some((position, question))
     })
-}
-
-fn unbound(place: &Place) -> Option<String> {
-    let claim = place.claim.as_ref()?;
-    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
-    (phase == Some("Pending")).then(|| claim.name_any())
 }
 
 async fn ask(client: &Client, complaints: &Complaints, scope: &Scope, question: &Question) -> Option<String> {

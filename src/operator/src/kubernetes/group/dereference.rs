@@ -38,12 +38,19 @@ pub(super) struct Place {
 impl Place {
     /// Whether no pod has ever written here: its claim has no volume yet.
     pub(super) fn is_empty(&self) -> bool {
-        let phase = self.claim.as_ref().and_then(|claim| claim.status.as_ref()?.phase.as_deref());
         let never_ran = self.pod.as_ref().is_none_or(|pod| {
             pod.spec.as_ref().is_none_or(|spec| spec.node_name.is_none())
                 && pod.metadata.deletion_timestamp.is_none()
         });
-        never_ran && (self.claim.is_none() || phase == Some("Pending"))
+        never_ran && (self.claim.is_none() || self.claim_in("Pending").is_some())
+    }
+
+    /// Its claim, if it is in this phase.
+    pub(super) fn claim_in(&self, phase: &str) -> Option<&PersistentVolumeClaim> {
+        let is_in = |claim: &&PersistentVolumeClaim| {
+            claim.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some(phase))
+        };
+        self.claim.as_deref().filter(is_in)
     }
 }
 

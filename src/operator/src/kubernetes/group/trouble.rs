@@ -13,11 +13,7 @@ const STUCK: Duration = Duration::from_secs(30);
 
 /// What is the matter with the pod of a place, and what to do about it; nothing if nothing is known to be.
 pub(super) fn trouble(place: &Place, now: Timestamp) -> Option<String> {
-    let lost = place
-        .claim
-        .as_ref()
-        .filter(|claim| claim.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Lost")));
-    if let Some(claim) = lost {
+    if let Some(claim) = place.claim_in("Lost") {
         let name = claim.name_any();
         let pods = place.pod.as_ref().map(|pod| format!(" pod/{}", pod.name_any())).unwrap_or_default();
         return Some(format!(
