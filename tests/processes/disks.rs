@@ -4,13 +4,14 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use synod_client::admin::{Phase, Replica, ReplicaName};
+use synod_client::admin::{Phase, Replica, ReplicaName, Role};
+use synod_tests::running::Wire;
 use synod_types::PartitionId;
 
 use crate::agreement::Agreement;
 use crate::judge::judge;
 use crate::load::{Load, MAP};
-use crate::site::{Options, Site, on_site};
+use crate::site::{NODES, Options, Site, on_site};
 use crate::view::{GROUP, PARTITIONS, PATIENCE, Seen};
 use crate::watchers::Watchers;
 
@@ -134,17 +135,80 @@ fn f02_a_snapshot_for_which_there_is_no_room_is_told_of_and_saved_once_there_is(
         assert!(problem.contains("snapshot") && problem.contains(NO_ROOM), "{problem}");
         run.load.record.progress(PROGRESS).await;
         std::fs::remove_file(filler).unwrap();
-        let well = site.view.see("every replica on the node runs, and nothing ails it", |seen| {
-            let runs = |seen: &&Seen| seen.node == name && seen.replica.phase() == Phase::Running;
-            (seen.iter().filter(runs).count() == PARTITIONS && ailing(seen, &name).is_empty()).then_some(())
-        });
-        well.await;
+        is_well(site, &name).await;
         let replicas = replicas(site, node).await;
         let after = replicas.iter().find(|replica| replica.partition == partition).unwrap();
         assert!(before < after.snapshot_log_index, "{before} {after:?}");
         site.view.is_whole().await;
         run.judge(site).await;
     });
+}
+
+/// Cuts a node off from the others, though not from clients, until none of them can give it what it lacks but in snapshots.
+async fn leave_behind(site: &Site, node: usize) {
+    wire_to_others(site, node, Wire::CUT);
+    let name = site.view.nodes().nth(node).unwrap();
+    let behind = site.view.see("no log reaches back to where the node is", |seen| {
+        let of = |partition: u32| seen.iter().filter(move |seen| seen.replica.partition == partition);
+        let is_behind = |partition: u32| {
+            let own = of(partition).find(|seen| seen.node == name)?.replica.last_log_index;
+            let mut others = of(partition).filter(|seen| seen.node != name);
+            let leads = others.clone().any(|seen| seen.replica.role() == Role::Leader);
+            (leads && others.all(|seen| own + 1 < seen.replica.first_log_index)).then_some(())
+        };
+        (0..PARTITIONS as u32).all(|partition| is_behind(partition).is_some()).then_some(())
+    });
+    behind.await;
+}
+
+fn wire_to_others(site: &Site, node: usize, wire: Wire) {
+    let others = (0..NODES).filter(|other| *other != node);
+    others.for_each(|other| site.wires.set_both(node, other, wire));
+}
+
+#[test]
+fn f02_a_snapshot_that_a_full_volume_cannot_receive_is_told_of_and_received_once_there_is_room() {
+    let options = Options {
+        volume_bytes: Some(256 << 20),
+        arguments: &[
+            "--wal-segment-bytes",
+            "16777216",
+            "--snapshot-log-bytes",
+            "1048576",
+            "--log-tail-bytes",
+            "0",
+        ],
+    };
+    on_site(options, async |site| {
+        let run = Run::start(site, 8 << 10).await;
+        let node = site.leader(0).await;
+        let name = site.view.nodes().nth(node).unwrap();
+        leave_behind(site, node).await;
+        let filler = fill(site, node);
+        wire_to_others(site, node, Wire::default());
+        let told = site.view.see("a replica on the node says that it cannot receive a snapshot", |seen| {
+            ailing(seen, &name).into_iter().map(|(_, problem, _)| problem).find(|it| it.contains("received"))
+        });
+        let problem = told.await;
+        assert!(
+            problem.contains("a snapshot could not be received") && problem.contains(NO_ROOM),
+            "{problem}"
+        );
+        run.load.record.progress(PROGRESS).await;
+        std::fs::remove_file(filler).unwrap();
+        is_well(site, &name).await;
+        site.view.is_whole().await;
+        run.judge(site).await;
+    });
+}
+
+/// Waits until every replica on a node runs, and nothing ails it.
+async fn is_well(site: &Site, name: &str) {
+    let well = site.view.see("every replica on the node runs, and nothing ails it", |seen| {
+        let runs = |seen: &&Seen| seen.node == name && seen.replica.phase() == Phase::Running;
+        (seen.iter().filter(runs).count() == PARTITIONS && ailing(seen, name).is_empty()).then_some(())
+    });
+    well.await;
 }
 
 /// How the system says that a volume is full.

@@ -37,7 +37,7 @@ pub mod reasons {
     pub const PODS_BLOCKED: &str = "PodsBlocked";
     /// Some members have stopped, and say why.
     pub const MEMBERS_FAILED: &str = "MembersFailed";
-    /// Some members serve and cannot save snapshots of their state: the message says why.
+    /// Some members cannot save a snapshot of their state, or receive one that they need: the message says why.
     pub const SNAPSHOTS_FAILED: &str = "SnapshotsFailed";
     /// The majority of some partition does not come back by itself: the message says what is left to do.
     pub const MAJORITY_LOST: &str = "MajorityLost";

@@ -3,6 +3,8 @@
 //! A snapshot replaces all that a replica has, so it is taken from nobody but the leader that the replica follows, and
 //! only if it holds what it was offered as. A replica that waits for its first one follows nobody yet: it takes one from
 //! whoever knows the id that it drew when it was prepared.
+//!
+//! Whoever offers one hears what became of it and offers it again; operators hear from the slot why the disk here refused it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,6 +44,7 @@ pub(crate) async fn receive(
     let slot = host.addressee(caller, &message)?;
     check_offer(&slot, &message)?;
     let (metadata, id) = (offered(&message)?, snapshot_of(&message)?);
+    let offered_up_to = metadata.index;
     let Ok(_turn) = slot.receiving.try_lock() else {
         let text = "another snapshot is being received: try again when that one is done";
         return Err(Error::new(ErrorCode::Unavailable, text));
@@ -57,6 +60,7 @@ pub(crate) async fn receive(
         blocking(move || install(&host, &slot, &file, &metadata, message)).await?
     };
     let taken: Result<(), Error> = taken.await;
+    slot.note_offer(offered_up_to, &taken);
     metrics.snapshot(Transfer::Receive, begin.elapsed(), taken.is_ok());
     taken
 }

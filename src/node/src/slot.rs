@@ -7,7 +7,7 @@ use synod_proto::session::v1::Request;
 use synod_protocol::Message;
 use synod_replica::ClientId;
 use synod_storage::identity::Identity;
-use synod_types::{Error, ErrorCode, MemberId, SlotTable};
+use synod_types::{Error, ErrorCode, LogIndex, MemberId, SlotTable};
 use tokio::sync::watch;
 
 use crate::driver::{Driver, Glance, Mail};
@@ -31,6 +31,8 @@ pub(crate) struct Slot {
     changed: watch::Sender<()>,
     /// Held by whoever receives a snapshot: one at a time.
     pub(crate) receiving: tokio::sync::Mutex<()>,
+    /// Why the last snapshot that was offered could not be kept, and where it stands.
+    unkept: Mutex<Option<(LogIndex, Error)>>,
     /// Held while the replica is prepared, bootstrapped, or joins: a leader may offer the first snapshot at the very
     /// moment at which an operator bootstraps.
     pub(crate) birth: Mutex<()>,
@@ -55,7 +57,8 @@ pub(crate) enum Standing {
 impl Slot {
     pub(crate) fn new(group: String, partition: u32, home: Arc<Home>, changed: watch::Sender<()>) -> Self {
         let (receiving, birth) = (tokio::sync::Mutex::default(), Mutex::default());
-        Self { group, partition, home, stage: Mutex::new(Stage::Blank), changed, receiving, birth }
+        let (stage, unkept) = (Mutex::new(Stage::Blank), Mutex::default());
+        Self { group, partition, home, stage, changed, receiving, unkept, birth }
     }
 
     pub(crate) fn group(&self) -> &str {
@@ -101,6 +104,7 @@ impl Slot {
     }
 
     pub(crate) fn set(&self, stage: Stage) {
+        *self.unkept.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
         self.changed.send_replace(());
     }
@@ -125,6 +129,26 @@ impl Slot {
             Standing::Blank => None,
         };
         self.set(Stage::Failed(member, Error::new(ErrorCode::Unavailable, "the node is shutting down")));
+    }
+
+    /// Notes what became of a snapshot that was offered. Whoever offers it knows what else may have gone wrong; what is
+    /// wrong with the disk here, only this node does.
+    pub(crate) fn note_offer(&self, index: LogIndex, outcome: &Result<(), Error>) {
+        let mut unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(()) => *unkept = None,
+            Err(error) if matches!(error.code(), ErrorCode::ResourceExhausted | ErrorCode::Corrupt) => {
+                *unkept = Some((index, error.clone().within("a snapshot could not be received")));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Why a snapshot could not be received that a replica needs which has applied so much: it is offered again. Nothing
+    /// once the replica has come by what was in it.
+    pub(crate) fn unkept_offer(&self, applied: LogIndex) -> Option<Error> {
+        let unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner);
+        unkept.as_ref().filter(|(index, _)| applied < *index).map(|(_, error)| error.clone())
     }
 
     /// Whether the replica has stopped for want of room alone, and starts again once there is some.

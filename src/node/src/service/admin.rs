@@ -14,7 +14,7 @@ use synod_proto::admin::v1::{
 use synod_proto::types::v1::{Limits as WireLimits, MemberRole};
 use synod_protocol as protocol;
 use synod_replica::{Admin as Command, Configuration, Genesis, Status as ReplicaStatus};
-use synod_types::{Error, ErrorCode, Limits, LogTime, MemberId, PartitionId, SlotTable};
+use synod_types::{Error, ErrorCode, Limits, LogIndex, LogTime, MemberId, PartitionId, SlotTable};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
@@ -190,14 +190,19 @@ async fn describe(slot: &Slot) -> Replica {
     match slot.standing() {
         Standing::Blank => Replica { phase: Phase::Blank as i32, ..blank },
         Standing::Waiting(member) => {
-            Replica { phase: Phase::Waiting as i32, member_id: member.get(), ..blank }
+            let problem = told(slot.unkept_offer(LogIndex::default()).as_ref());
+            Replica { phase: Phase::Waiting as i32, member_id: member.get(), problem, ..blank }
         }
         Standing::Failed(member, error) => failed(slot, blank, member, &error),
         Standing::Running(running) => {
             let (answer, answered) = oneshot::channel();
             running.mail(Mail::Status(answer));
             match answered.await {
-                Ok(status) => running_replica(blank, &status),
+                Ok(status) => {
+                    let unkept = slot.unkept_offer(status.applied);
+                    let problem = told(status.snapshot_problem.as_ref().or(unkept.as_ref()));
+                    Replica { problem, ..running_replica(blank, &status) }
+                }
                 Err(_) => {
                     let error = Error::new(ErrorCode::Unavailable, "the replica does not answer");
                     failed(slot, blank, Some(running.member), &error)
@@ -205,6 +210,10 @@ async fn describe(slot: &Slot) -> Replica {
             }
         }
     }
+}
+
+fn told(problem: Option<&Error>) -> String {
+    problem.map(ToString::to_string).unwrap_or_default()
 }
 
 fn failed(slot: &Slot, blank: Replica, member: Option<MemberId>, error: &Error) -> Replica {
@@ -251,7 +260,6 @@ fn running_replica(blank: Replica, status: &ReplicaStatus) -> Replica {
         keys: status.keys,
         watches: status.watches,
         last_log_term: last_term.get(),
-        problem: status.snapshot_problem.as_ref().map(ToString::to_string).unwrap_or_default(),
         ..blank
     }
 }

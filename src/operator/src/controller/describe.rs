@@ -84,18 +84,18 @@ impl PartitionView<'_> {
             }
             _ => 0,
         };
+        let ailment = || node.and_then(|node| node.replica.ailment()).map(str::to_owned);
         let message = match node.map(|node| &node.replica) {
             None | Some(Replica::Unreachable) => "it does not answer".to_owned(),
             Some(Replica::Failed { problem, .. } | Replica::Stalled { problem, .. }) => problem.clone(),
-            _ if running.is_none() => waits_for(node, member.id).to_owned(),
+            _ if running.is_none() => waits_for(node, member.id),
             _ if leader.is_some() && running.is_some_and(|running| running.role == Role::Candidate) => {
                 "it looks for the leader".to_owned()
             }
-            _ if lag > CAUGHT_UP_ENTRIES => "it catches up".to_owned(),
+            _ if lag > CAUGHT_UP_ENTRIES => ailment().unwrap_or_else(|| "it catches up".to_owned()),
             _ => String::new(),
         };
         let ready = message.is_empty();
-        let problem = || running.map(|running| running.problem.clone()).unwrap_or_default();
         wire::Member {
             id: member.id.get(),
             node: member.node.clone(),
@@ -103,7 +103,7 @@ impl PartitionView<'_> {
             endpoint: member.client_address.clone(),
             ready,
             lag,
-            message: if ready { problem() } else { message },
+            message: if ready { ailment().unwrap_or_default() } else { message },
         }
     }
 
@@ -136,7 +136,7 @@ fn unborn(node: &Node) -> wire::Member {
     let (id, message) = match &node.replica {
         Replica::Unreachable => (0, "it does not answer".to_owned()),
         Replica::Blank => (0, "it is blank".to_owned()),
-        Replica::Waiting(id) => (id.get(), "it waits for the partition to begin".to_owned()),
+        Replica::Waiting { member, .. } => (member.get(), "it waits for the partition to begin".to_owned()),
         Replica::Running(running) => (running.member.get(), String::new()),
         Replica::Failed { member, problem } | Replica::Stalled { member, problem } => {
             (member.map_or(0, MemberId::get), problem.clone())
@@ -152,10 +152,12 @@ fn unborn(node: &Node) -> wire::Member {
 }
 
 /// What a member that does not run is waiting for.
-fn waits_for(node: Option<&Node>, member: MemberId) -> &'static str {
+fn waits_for(node: Option<&Node>, member: MemberId) -> String {
     match node.map(|node| &node.replica) {
-        Some(Replica::Waiting(id)) if *id == member => "it waits for its first snapshot",
-        _ => "its data is gone, and another member takes its place",
+        Some(replica @ Replica::Waiting { member: id, .. }) if *id == member => {
+            replica.ailment().unwrap_or("it waits for its first snapshot").to_owned()
+        }
+        _ => "its data is gone, and another member takes its place".to_owned(),
     }
 }
 

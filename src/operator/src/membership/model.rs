@@ -230,7 +230,7 @@ impl World {
             replica: match machine.disk {
                 _ if !machine.is_up => Replica::Unreachable,
                 Disk::Blank => Replica::Blank,
-                Disk::Waiting(id) => Replica::Waiting(id),
+                Disk::Waiting(id) => Replica::Waiting { member: id, problem: String::new() },
                 Disk::Data { id, applied } => Replica::Running(self.running(id, applied, leader)),
             },
         });

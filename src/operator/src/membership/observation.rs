@@ -35,7 +35,12 @@ pub enum Replica {
     /// It has neither data nor an id.
     Blank,
     /// It has an id, has never had data, and waits to be bootstrapped or to get a snapshot.
-    Waiting(MemberId),
+    Waiting {
+        /// Who it is.
+        member: MemberId,
+        /// Why it could not receive a snapshot that it was offered; empty if nothing ails it.
+        problem: String,
+    },
     /// It holds data and takes part.
     Running(Running),
     /// It stopped for good. It holds data that it cannot use.
@@ -161,6 +166,16 @@ impl Replica {
         let fits = |replica: &&wire::Replica| replica.group == group && replica.partition == partition.get();
         status.replicas.iter().find(fits).map_or(Self::Blank, Self::from)
     }
+
+    /// What ails it although it has not stopped, if anything does: it cannot save or receive a snapshot.
+    pub fn ailment(&self) -> Option<&str> {
+        match self {
+            Self::Running(Running { problem, .. }) | Self::Waiting { problem, .. } => {
+                Some(problem.as_str()).filter(|problem| !problem.is_empty())
+            }
+            Self::Unreachable | Self::Blank | Self::Failed { .. } | Self::Stalled { .. } => None,
+        }
+    }
 }
 
 impl From<&wire::Replica> for Replica {
@@ -168,7 +183,9 @@ impl From<&wire::Replica> for Replica {
         let member = Some(MemberId(replica.member_id)).filter(|member| member.get() != 0);
         match (replica.phase(), member) {
             (wire::Phase::Blank, _) => Self::Blank,
-            (wire::Phase::Waiting, Some(member)) => Self::Waiting(member),
+            (wire::Phase::Waiting, Some(member)) => {
+                Self::Waiting { member, problem: replica.problem.clone() }
+            }
             (wire::Phase::Running, Some(member)) => Self::Running(Running::of(member, replica)),
             (wire::Phase::Failed, member) => Self::Failed { member, problem: replica.problem.clone() },
             (wire::Phase::Stalled, member) => Self::Stalled { member, problem: replica.problem.clone() },
@@ -229,7 +246,10 @@ mod tests {
             wire::Replica { phase: wire::Phase::Waiting as i32, member_id: 7, ..wire::Replica::default() };
         let status = status(waiting);
         let found = |group, partition| Replica::of_status(&status, group, PartitionId(partition));
-        assert_eq!(found("default/sample", 1), Replica::Waiting(MemberId(7)));
+        assert_eq!(
+            found("default/sample", 1),
+            Replica::Waiting { member: MemberId(7), problem: String::new() }
+        );
         assert_eq!(found("default/sample", 2), Replica::Blank);
         assert_eq!(found("other/sample", 1), Replica::Blank);
     }

@@ -45,7 +45,7 @@ fn replica(text: &str, members: &[Member]) -> Replica {
     Replica::Running(match state {
         "down" => return Replica::Unreachable,
         "blank" => return Replica::Blank,
-        "waits" => return Replica::Waiting(id),
+        "waits" => return Replica::Waiting { member: id, problem: String::new() },
         "failed" => return Replica::Failed { member: Some(id), problem: "broken".into() },
         "stalled" => return Replica::Stalled { member: Some(id), problem: "full".into() },
         "leader" => Running { role: Role::Leader, ..lived },

@@ -167,8 +167,10 @@ impl Report<'_> {
     }
 
     fn conditions(&self, is_ready: bool, problems: &[Problem], partitions: &[PartitionStatus]) -> Vec<Said> {
-        // What keeps a pod from running comes first.
-        let message = tell(&self.blocked(partitions).unwrap_or_default(), problems);
+        let ailing = self.ailing();
+        // What keeps a pod from running comes first, then what keeps members from catching up.
+        let lead = self.blocked(partitions).unwrap_or_default();
+        let message = tell(&lead, &[ailing.as_slice(), problems].concat());
         let reason = self.reason(partitions);
         let lost: Vec<_> = partitions
             .iter()
@@ -190,12 +192,10 @@ impl Report<'_> {
         let degraded = match &self.refused {
             Some(refused) => Said::new(conditions::DEGRADED, true, reasons::CANNOT_WRITE, shortened(refused)),
             None if !is_ready && serves(partitions) => Said::new(conditions::DEGRADED, true, reason, message),
-            None => match self.ailing() {
-                ailing if is_ready && !ailing.is_empty() => {
-                    Said::new(conditions::DEGRADED, true, reasons::SNAPSHOTS_FAILED, tell("", &ailing))
-                }
-                _ => Said::new(conditions::DEGRADED, false, reasons::AS_DECLARED, ""),
-            },
+            None if is_ready && !ailing.is_empty() => {
+                Said::new(conditions::DEGRADED, true, reasons::SNAPSHOTS_FAILED, tell("", &ailing))
+            }
+            None => Said::new(conditions::DEGRADED, false, reasons::AS_DECLARED, ""),
         };
         let quorum_lost = if lost.is_empty() {
             Said::new(conditions::QUORUM_LOST, false, reasons::AS_DECLARED, "")
@@ -217,7 +217,7 @@ impl Report<'_> {
         vec![ready, self.progressing(partitions), degraded, quorum_lost, certified, rejected, paused]
     }
 
-    /// What ails members that serve.
+    /// What ails members that have not stopped.
     fn ailing(&self) -> Vec<Problem> {
         let each = self.found.iter().zip(self.seen);
         let told = each.filter_map(|(found, seen)| {
@@ -291,6 +291,8 @@ impl Report<'_> {
             reasons::MEMBERS_FAILED
         } else if self.blocked(partitions).is_some() {
             reasons::PODS_BLOCKED
+        } else if !self.ailing().is_empty() {
+            reasons::SNAPSHOTS_FAILED
         } else if is_young(partitions) {
             reasons::BOOTSTRAPPING
         } else if is_any(PartitionPhase::Electing) {

@@ -39,7 +39,7 @@ impl Led<'_> {
             let node = self.observation.node(&member.node);
             node.is_some_and(|node| match &node.replica {
                 Replica::Blank => true,
-                Replica::Waiting(id) => *id != member.id,
+                Replica::Waiting { member: id, .. } => *id != member.id,
                 Replica::Running(running) => running.member != member.id,
                 Replica::Unreachable | Replica::Failed { .. } | Replica::Stalled { .. } => false,
             })
@@ -89,7 +89,7 @@ impl Led<'_> {
             None | Some(Replica::Unreachable) => format!("{name} does not answer"),
             Some(Replica::Failed { problem, .. }) => failed(name, problem),
             Some(Replica::Stalled { problem, .. }) => stalled(name, problem),
-            Some(Replica::Blank | Replica::Waiting(_)) => format!("{name} is to get its first snapshot"),
+            Some(Replica::Blank | Replica::Waiting { .. }) => format!("{name} is to get its first snapshot"),
             Some(Replica::Running(_)) if lag(self.leader, member) > CAUGHT_UP_ENTRIES => {
                 format!("{name} catches up: it is {} entries behind", lag(self.leader, member))
             }

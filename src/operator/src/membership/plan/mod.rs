@@ -151,8 +151,8 @@ const MAKE_ROOM: &str = "it goes on by itself once there is room: raise spec.sto
                          volumes grow, or make room on the volume";
 
 /// What helps a replica that cannot save a snapshot.
-const LET_IT_SAVE: &str = "it tries again, and its log grows until it can: if there is no room, raise spec.storage.size where \
-                           the storage class lets volumes grow, or make room on the volume";
+const LET_IT_SAVE: &str = "it tries again until it can: if there is no room, raise spec.storage.size where the storage class lets \
+                           volumes grow, or make room on the volume";
 
 /// How many bytes of what a replica says are told on: people have to read what to do about it, too.
 const PROBLEM_BYTES_MAX: usize = 200;
@@ -183,13 +183,13 @@ fn all_failed<'a>(nodes: impl Iterator<Item = &'a Node>) -> Option<String> {
     }))
 }
 
-/// What ails those that run, if anything does: nothing is to be done about it in the membership.
+/// What ails those that run or wait, if anything does: nothing is to be done about it in the membership.
 pub fn ailing(observation: &Observation) -> Option<(String, &'static str)> {
-    let ailing = observation.running().filter(|(_, running)| !running.problem.is_empty());
-    let told = and_others(ailing.map(|(node, running)| {
-        (node, format!("{}: {}", node.name, shortened(&running.problem, PROBLEM_BYTES_MAX)))
-    }));
-    told.map(|told| (told, LET_IT_SAVE))
+    let ailing = observation.nodes.iter().filter_map(|node| {
+        let problem = node.replica.ailment()?;
+        Some((node, format!("{}: {}", node.name, shortened(problem, PROBLEM_BYTES_MAX))))
+    });
+    and_others(ailing).map(|told| (told, LET_IT_SAVE))
 }
 
 /// What is said of the first, and the names of the others.
@@ -205,7 +205,7 @@ fn names<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<String> {
 
 fn waiting(node: &Node) -> Option<MemberId> {
     match node.replica {
-        Replica::Waiting(id) => Some(id),
+        Replica::Waiting { member, .. } => Some(member),
         _ => None,
     }
 }

@@ -33,7 +33,7 @@ pub fn plan_recovery(
         Replica::Unreachable => !is_empty(other),
         // It may be able to use what it has when it is started again.
         Replica::Failed { .. } | Replica::Stalled { .. } => true,
-        Replica::Blank | Replica::Waiting(_) | Replica::Running(_) => false,
+        Replica::Blank | Replica::Waiting { .. } | Replica::Running(_) => false,
     };
     let silent: Vec<_> =
         observation.nodes.iter().filter(may_hold_data).map(|other| other.name.as_str()).collect();

@@ -186,7 +186,7 @@ fn a_partition_that_began_once_never_begins_again() {
         peer_address: String::new(),
         client_address: String::new(),
         desired: true,
-        replica: Replica::Waiting(MemberId(u64::from(ordinal) + 7)),
+        replica: Replica::Waiting { member: MemberId(u64::from(ordinal) + 7), problem: String::new() },
     };
     let observation = Observation { nodes: (0..3).map(waiting).collect() };
     let places = [(true, Some(pod("new"))), (true, Some(pod("new"))), (true, Some(pod("new")))];

@@ -381,6 +381,32 @@ fn what_to_do_about_members_that_stopped_is_said_once_and_whole() {
 }
 
 #[test]
+fn a_member_that_cannot_receive_a_snapshot_is_told_of_with_what_helps() {
+    let why = "a snapshot could not be received: the disk is full";
+    let behind = |replica: &mut Replica| {
+        let Replica::Running(running) = replica else { panic!("it runs") };
+        running.problem = why.to_owned();
+    };
+    let newcomer = |replica: &mut Replica| {
+        let Replica::Running(running) = replica else { panic!("it runs") };
+        *replica = Replica::Waiting { member: running.member, problem: why.to_owned() };
+    };
+    for ails in [&behind as &dyn Fn(&mut Replica), &newcomer] {
+        let (found, mut seen) = (found(true), seen(&[0, 1, 2], true, 5_000));
+        ails(&mut seen.observation.nodes[1].replica);
+        let wait = plan(Step::Wait("it catches up".into()), Roll::Nothing);
+        let status = status_of(&group("{partitions: 1}"), &found, &seen, &wait);
+        assert_eq!(answer(&status, "Ready"), "False SnapshotsFailed");
+        assert_eq!(answer(&status, "Degraded"), "True SnapshotsFailed");
+        let said = message(&status, "Degraded");
+        assert!(said.contains(&format!("sample-p0-1: {why}: it tries again until it can")), "{said}");
+        assert!(said.contains("raise spec.storage.size"), "{said}");
+        let member = &status.partitions[0].members[1];
+        assert_eq!((member.ready, member.message.as_deref()), (false, Some(why)));
+    }
+}
+
+#[test]
 fn a_member_that_cannot_save_a_snapshot_serves_and_is_told_of() {
     let (found, mut seen) = (found(true), seen(&[0, 1, 2], true, 0));
     let Replica::Running(running) = &mut seen.observation.nodes[1].replica else { panic!("it runs") };
