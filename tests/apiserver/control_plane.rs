@@ -225,6 +225,17 @@ impl ControlPlane {
         child.wait_with_output().unwrap()
     }
 
+    /// Runs a command as the administrator types it. Returns what it prints if it succeeds, or else what is wrong.
+    pub(crate) fn shell(&self, command: &str) -> Result<String, String> {
+        let mut shell = Command::new("sh");
+        let path = format!("{}:{}", program("").display(), std::env::var("PATH").unwrap_or_default());
+        shell.args(["-c", command]).env("PATH", path).env("KUBECONFIG", self.kubeconfig("admin"));
+        shell.env("KUBECACHEDIR", self.dir.path().join("cache"));
+        let Output { status, stdout, stderr } = shell.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        if status.success() { Ok(text(stdout)) } else { Err(text(stderr)) }
+    }
+
     /// What kubectl prints, as the administrator.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.done(arguments, None)

@@ -4,6 +4,7 @@
 //! It needs `etcd`, `kube-apiserver` and `kubectl` in `CLUSTER_BIN`, where `tests/e2e/cluster/build` puts them, and no root.
 
 mod access;
+mod advice;
 mod conflicts;
 mod control_plane;
 mod crash;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::control_plane::ControlPlane;
 
-const PAGE: &str = include_str!("../../config/samples/README.md");
+pub(crate) const PAGE: &str = include_str!("../../config/samples/README.md");
 const SAMPLE: &str = include_str!("../../config/samples/partitiongroup.yaml");
 const PRIMITIVES: &str = include_str!("../../config/samples/primitive.yaml");
 

@@ -116,6 +116,15 @@ impl Members {
         self.state().stop(node);
     }
 
+    /// The volumes of nodes are lost, all at once.
+    pub(crate) fn lose(&self, nodes: &[&str]) {
+        let mut state = self.state();
+        for node in nodes {
+            let Volume { id, partition } = state.volumes.remove(*node).unwrap();
+            state.partitions.get_mut(&partition).unwrap().lose(id);
+        }
+    }
+
     /// The nodes that were asked how things are since this was called last.
     pub(crate) fn take_asked(&self) -> BTreeSet<String> {
         std::mem::take(&mut self.state().asked).into_keys().collect()
@@ -302,8 +311,14 @@ impl Admin for Service {
         })
     }
 
-    async fn recover(&self, _: Request<RecoverRequest>) -> Result<Response<RecoverResponse>, Status> {
-        Err(Status::unimplemented("simulated members lose nothing"))
+    async fn recover(&self, request: Request<RecoverRequest>) -> Result<Response<RecoverResponse>, Status> {
+        self.0.obey(request, "recover", |state, node, RecoverRequest { group, partition, member_id }| {
+            state.last_id += 1;
+            let anew = state.last_id;
+            state.volumes.entry(node).and_modify(|volume| volume.id = anew);
+            state.membership(group, partition)?.recover(member_id, anew);
+            Ok(RecoverResponse { member_id: anew })
+        })
     }
 
     async fn transfer_leadership(

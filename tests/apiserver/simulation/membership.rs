@@ -46,4 +46,21 @@ impl Membership {
         self.leader = id;
         self.term += 1;
     }
+
+    /// A member has lost all it held. Nobody leads when no majority is left.
+    pub(super) fn lose(&mut self, id: u64) {
+        self.started.remove(&id);
+        let left = self.members.iter().filter(|member| self.started.contains(&member.id)).count();
+        if left <= self.members.len() / 2 {
+            self.leader = 0;
+        }
+    }
+
+    /// A member goes on alone, as another one.
+    pub(super) fn recover(&mut self, survivor: u64, id: u64) {
+        self.members.retain(|member| member.id == survivor);
+        self.members.iter_mut().for_each(|member| member.id = id);
+        self.started = BTreeSet::from([id]);
+        self.take_over(id);
+    }
 }
