@@ -51,6 +51,8 @@ struct State {
     nodes: HashMap<Ipv4Addr, String>,
     /// The other way round.
     addresses: HashMap<String, Ipv4Addr>,
+    /// The nodes whose machine is off.
+    cut_off: BTreeSet<String>,
     started: u32,
     /// What is on the volume of each node.
     volumes: HashMap<String, Volume>,
@@ -104,6 +106,7 @@ impl Members {
     pub(crate) fn start(&self, node: &str) -> Ipv4Addr {
         let mut state = self.state();
         state.started += 1;
+        state.cut_off.remove(node);
         let address = Ipv4Addr::from(u32::from(ADDRESSES) + state.started);
         state.stop(node);
         state.nodes.insert(address, node.to_owned());
@@ -123,6 +126,17 @@ impl Members {
             let Volume { id, partition } = state.volumes.remove(*node).unwrap();
             state.partitions.get_mut(&partition).unwrap().lose(id);
         }
+    }
+
+    /// The machine of a node goes off: its pod stays until somebody says that it is gone, and is then made on another one.
+    pub(crate) fn cut_off(&self, node: &str) {
+        let mut state = self.state();
+        state.stop(node);
+        state.cut_off.insert(node.to_owned());
+    }
+
+    pub(crate) fn is_cut_off(&self, node: &str) -> bool {
+        self.state().cut_off.contains(node)
     }
 
     /// The nodes that were asked how things are since this was called last.

@@ -94,7 +94,9 @@ impl Keeper<'_> {
 
     async fn pod(&self, ordinal: i32) -> Result<(), kube::Error> {
         let name = self.name(ordinal);
+        let node = format!("{}/{name}", self.namespace);
         let pod = match self.pods().get_opt(&name).await? {
+            Some(_) if self.context.members.is_cut_off(&node) => return Ok(()),
             Some(pod) if pod.metadata.deletion_timestamp.is_some() => {
                 return self.end(ordinal).await.map(drop);
             }
@@ -104,7 +106,7 @@ impl Keeper<'_> {
         if pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running") {
             return Ok(());
         }
-        let address = self.context.members.start(&format!("{}/{name}", self.namespace)).to_string();
+        let address = self.context.members.start(&node).to_string();
         let status = json!({
             "phase": "Running",
             "podIP": address,

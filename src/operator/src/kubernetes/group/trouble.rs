@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::dereference::Place;
+use crate::message::listed;
 
 /// A pod that is deleted for longer than it was given, and this, is stuck.
 const STUCK: Duration = Duration::from_secs(30);
@@ -24,7 +25,7 @@ pub(super) fn trouble(place: &Place, now: Timestamp) -> Option<String> {
     }
     let complaint = || place.complaint.clone();
     let Some(pod) = place.pod.as_deref() else { return complaint() };
-    let known = kept_claim(place, pod).or_else(|| stuck(pod, now)).or_else(|| container(pod));
+    let known = kept_claim(place, pod).or_else(|| lost(pod, now)).or_else(|| container(pod));
     known.or_else(complaint).or_else(|| scheduling(pod))
 }
 
@@ -43,20 +44,62 @@ fn kept_claim(place: &Place, pod: &Pod) -> Option<String> {
     ))
 }
 
-fn stuck(pod: &Pod, now: Timestamp) -> Option<String> {
-    let deadline = pod.metadata.deletion_timestamp.as_ref()?.0;
-    let over = u64::try_from(now.as_second() - deadline.as_second()).ok()?;
-    if Duration::from_secs(over) < STUCK {
-        return None;
+/// A pod whose machine does not answer, or that does not end although it should have. Nobody but people can tell whether
+/// the machine is off, and as long as it is not, what runs there may write.
+fn lost(pod: &Pod, now: Timestamp) -> Option<String> {
+    let machine = pod.spec.as_ref()?.node_name.as_deref()?;
+    let name = pod.name_any();
+    let is_overdue = is_overdue(pod, now);
+    if let Some(kept) = kept_pod(pod).filter(|_| is_overdue) {
+        return Some(kept);
     }
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("its machine");
+    let what = match (is_overdue, is_silent(pod)) {
+        (true, true) => format!("{name} cannot end, because {machine} does not answer"),
+        (true, false) => format!("{name} should have ended by now, and {machine} does not say that it has"),
+        (false, true) => format!("{name} is on {machine}, which does not answer"),
+        (false, false) => return None,
+    };
     Some(format!(
-        "{name} cannot end, because {node} does not answer: it goes on when that machine is back; if the machine is off, \
-         and only then, kubectl -n {namespace} delete pod/{name} --grace-period=0 --force, or kubectl taint node {node} \
-         node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, which lets go of its volumes, too",
-        name = pod.name_any(),
+        "{what}: it goes on when the machine is back; if it is off, and only then (two pods must never write to one volume): \
+         kubectl taint nodes {machine} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute; or kubectl -n {namespace} \
+         delete pod/{name} --grace-period=0 --force",
         namespace = pod.namespace().unwrap_or_default()
     ))
+}
+
+fn is_overdue(pod: &Pod, now: Timestamp) -> bool {
+    let deadline = pod.metadata.deletion_timestamp.as_ref().map(|deadline| deadline.0.as_second());
+    let over = deadline.and_then(|deadline| u64::try_from(now.as_second() - deadline).ok());
+    over.is_some_and(|over| Duration::from_secs(over) >= STUCK)
+}
+
+/// Whether the cluster has given up hearing from the kubelet of a pod. It then says that the pod is not ready, and leaves
+/// what the kubelet said of the containers; a kubelet says both alike, unless the pod waits for something else, too.
+fn is_silent(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else { return false };
+    let is = |type_: &str, answer: &str| {
+        let mut conditions = status.conditions.iter().flatten();
+        conditions.any(|condition| condition.type_ == type_ && condition.status == answer)
+    };
+    let gates = pod.spec.as_ref().and_then(|spec| spec.readiness_gates.as_ref());
+    let is_overruled =
+        is("Ready", "False") && is("ContainersReady", "True") && gates.is_none_or(Vec::is_empty);
+    is_overruled || status.reason.as_deref() == Some("NodeLost")
+}
+
+/// A pod that has ended and that somebody keeps.
+fn kept_pod(pod: &Pod) -> Option<String> {
+    let finalizers = pod.metadata.finalizers.as_ref().filter(|finalizers| !finalizers.is_empty())?;
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let is_over =
+        |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.terminated.is_some());
+    statuses.iter().all(is_over).then(|| {
+        format!(
+            "{} has ended and stays until its finalizers are gone: {}",
+            pod.name_any(),
+            listed(finalizers)
+        )
+    })
 }
 
 fn container(pod: &Pod) -> Option<String> {
@@ -113,8 +156,60 @@ mod tests {
     }
 
     fn deleted(ago: i64) -> Value {
-        let at = Timestamp::from_second(NOW - ago).unwrap().to_string();
-        json!({"metadata": {"name": "p", "deletionTimestamp": at}, "spec": {"nodeName": "m", "containers": []}})
+        let mut pod = on_machine(&[]);
+        pod["metadata"]["deletionTimestamp"] = json!(Timestamp::from_second(NOW - ago).unwrap().to_string());
+        pod
+    }
+
+    /// A pod with these conditions.
+    fn on_machine(conditions: &[(&str, &str)]) -> Value {
+        let conditions = conditions.iter().map(|(type_, status)| json!({"type": type_, "status": status}));
+        let conditions: Vec<_> = conditions.collect();
+        json!({
+            "metadata": {"name": "p", "namespace": "n"},
+            "spec": {"nodeName": "m", "containers": []},
+            "status": {"conditions": conditions},
+        })
+    }
+
+    /// What the cluster makes of the pods of a machine from which it hears nothing.
+    const OVERRULED: [(&str, &str); 2] = [("Ready", "False"), ("ContainersReady", "True")];
+
+    #[test]
+    fn a_machine_that_is_lost_is_named_with_what_to_do_and_what_not_to() {
+        let is_on = "p is on m, which does not answer: ";
+        let with = |mut pod: Value, part: &str, field: &str, value: Value| {
+            pod[part][field] = value;
+            pod
+        };
+        let deadline = deleted(31)["metadata"]["deletionTimestamp"].clone();
+        let overdue = |pod| with(pod, "metadata", "deletionTimestamp", deadline.clone());
+        let over = json!([{"name": "synod", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 0}}}]);
+        let ended = with(deleted(31), "status", "containerStatuses", over);
+        for (pod, expected) in [
+            (on_machine(&OVERRULED), Some(is_on)),
+            (on_machine(&[("Ready", "False"), ("ContainersReady", "False")]), None),
+            (on_machine(&[("Ready", "True"), ("ContainersReady", "True")]), None),
+            (with(on_machine(&OVERRULED), "spec", "readinessGates", json!([{"conditionType": "x"}])), None),
+            (with(on_machine(&OVERRULED), "spec", "nodeName", Value::Null), None),
+            (with(deleted(29), "status", "reason", json!("NodeLost")), Some(is_on)),
+            (overdue(on_machine(&OVERRULED)), Some("p cannot end, because m does not answer: ")),
+            (deleted(31), Some("p should have ended by now, and m does not say that it has: ")),
+            (ended.clone(), Some("p should have ended by now, and m does not say that it has: ")),
+        ] {
+            let said = said(pod.clone(), json!({}));
+            assert_eq!(said.is_some(), expected.is_some(), "{pod}: {said:?}");
+            let (Some(said), Some(expected)) = (said, expected) else { continue };
+            assert!(said.starts_with(expected), "{pod}: {said}");
+            assert!(said.ends_with(
+                "it goes on when the machine is back; if it is off, and only then (two pods must never write to one \
+                 volume): kubectl taint nodes m node.kubernetes.io/out-of-service=nodeshutdown:NoExecute; or kubectl -n n \
+                 delete pod/p --grace-period=0 --force"
+            ));
+        }
+        let kept = said(with(ended, "metadata", "finalizers", json!(["a/b"])), json!({}));
+        assert_eq!(kept.as_deref(), Some("p has ended and stays until its finalizers are gone: a/b"));
     }
 
     #[test]
@@ -165,7 +260,7 @@ mod tests {
             ),
             (deleted(29), leaving, None),
             (deleted(29), json!({}), None),
-            (deleted(31), json!({}), Some("p cannot end, because m does not answer")),
+            (deleted(31), json!({}), Some("p should have ended by now")),
             (json!({"metadata": {"name": "p"}}), json!({}), None),
         ];
         for (pod, claim, expected) in cases {
