@@ -1,10 +1,9 @@
-//! The thread that owns one replica's core: takes its mail, lets the core work, carries out the effects.
+//! The task that owns one replica's core: takes its mail, lets the core work, carries out the effects.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,8 +16,8 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::SystemClock;
 use crate::home::Home;
+use crate::inbox::Inbox;
 use crate::log::Write;
-use crate::mailbox::Mailbox;
 use crate::metrics::ReplicaMetrics;
 use crate::outbox::{Outbox, Outgoing};
 use crate::peers::{Address, Peers};
@@ -52,7 +51,7 @@ pub(crate) enum Mail {
     Admin(synod_replica::Admin, oneshot::Sender<Result<u64, Error>>),
 }
 
-/// What everybody may see of a replica without asking its thread.
+/// What everybody may see of a replica without asking it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Glance {
     pub(crate) standing: synod_protocol::Standing,
@@ -73,69 +72,59 @@ pub(crate) struct Surroundings {
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
-/// The thread and its queue.
+/// The task and its queue.
 pub(crate) struct Driver {
-    pub(crate) mailbox: Arc<Mailbox<Mail>>,
+    pub(crate) mailbox: Arc<Inbox<Mail>>,
     pub(crate) glance: watch::Receiver<Glance>,
     due: Arc<AtomicU64>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    work: Arc<Mutex<Option<Box<Work>>>>,
 }
 
 impl Driver {
-    /// Starts the thread. `writer` takes the writes of the replica.
+    /// Starts the task. `writer` takes the writes of the replica.
     pub(crate) fn start(
-        mailbox: Arc<Mailbox<Mail>>,
+        mailbox: Arc<Inbox<Mail>>,
         replica: Replica,
         writer: Writer,
         surroundings: Surroundings,
-    ) -> std::io::Result<Self> {
+    ) -> Self {
         let (glance, seen) = watch::channel(Glance::default());
         let due = Arc::new(AtomicU64::new(u64::MAX));
-        let (queue, pulse) = (mailbox.clone(), due.clone());
-        let name = format!("replica {}", surroundings.name);
-        let thread = thread::Builder::new().name(name).spawn(move || {
-            let metrics = surroundings.metrics.clone();
-            let work = Work {
-                replica,
-                writer: Some(writer),
-                mailbox: queue.clone(),
-                surroundings: Arc::new(surroundings),
-                clients: BTreeMap::new(),
-                addresses: BTreeMap::new(),
-                newcomers: BTreeMap::new(),
-                admin: BTreeMap::new(),
-                last_admin: 0,
-                glance: glance.clone(),
-                due: pulse.clone(),
-                entered: VecDeque::new(),
-                next_census: Monotonic::default(),
-            };
-            // A panic is a bug; it must not take the other replicas of the node with it, nor hang their clients.
-            if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
-                metrics.failed();
-                let error = Error::new(ErrorCode::Internal, "the replica stopped on an internal error");
-                glance.send_modify(|glance| glance.failed = Some(error));
-            }
-            // What came too late for the last turn holds the other ends of those who wait for answers.
-            queue.abandon();
-            pulse.store(u64::MAX, Ordering::Relaxed);
-        })?;
-        Ok(Self { mailbox, glance: seen, due, thread: Mutex::new(Some(thread)) })
+        let (metrics, runtime) = (surroundings.metrics.clone(), surroundings.runtime.clone());
+        let work = Work {
+            replica,
+            writer,
+            has_failed: false,
+            mailbox: mailbox.clone(),
+            surroundings: Arc::new(surroundings),
+            clients: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            newcomers: BTreeMap::new(),
+            admin: BTreeMap::new(),
+            last_admin: 0,
+            glance: glance.clone(),
+            entered: VecDeque::new(),
+            next_census: Monotonic::default(),
+        };
+        let work = Arc::new(Mutex::new(Some(Box::new(work))));
+        let turns = Turns { mailbox: mailbox.clone(), work: work.clone(), due: due.clone(), metrics, glance };
+        runtime.spawn(turns.run());
+        Self { mailbox, glance: seen, due, work }
     }
 
-    /// For how long the thread has not done what was due.
+    /// For how long the task has not done what was due.
     pub(crate) fn overdue(&self) -> Duration {
         SystemClock.now().since(Monotonic::from_nanos(self.due.load(Ordering::Relaxed)))
     }
 
-    /// Stops the thread after the mail that it is working on, and the writer after what it has to write.
+    /// Stops the task after the mail that it is working on, and the writer after what it has to write: blocks until
+    /// both have ended.
     pub(crate) fn stop(&self) {
-        self.mailbox.close();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // That it panicked was noted when it did.
-            let _ = thread.join();
-        }
+        self.mailbox.abandon();
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Outside the lock: the runtime must not wait for the disk.
+        drop(work);
+        self.due.store(u64::MAX, Ordering::Relaxed);
     }
 }
 
@@ -145,11 +134,62 @@ impl Drop for Driver {
     }
 }
 
+/// The task.
+struct Turns {
+    mailbox: Arc<Inbox<Mail>>,
+    /// Taken away when the replica is to stop, and gone if it panicked.
+    work: Arc<Mutex<Option<Box<Work>>>>,
+    /// When the next turn is due.
+    due: Arc<AtomicU64>,
+    metrics: Arc<ReplicaMetrics>,
+    glance: watch::Sender<Glance>,
+}
+
+impl Turns {
+    async fn run(self) {
+        let mut mail = Vec::new();
+        let mut deadline = SystemClock.now();
+        loop {
+            self.mailbox.take(&mut mail, deadline.since(SystemClock.now())).await;
+            if self.mailbox.is_closed() {
+                return;
+            }
+            match self.turn(&mut mail) {
+                Some(next) => deadline = next,
+                // What came too late for the last turn holds the other ends of those who wait for answers.
+                None => return self.mailbox.abandon(),
+            }
+        }
+    }
+
+    /// Lets the replica work, and says until when it has nothing to do; nothing if it has ended.
+    fn turn(&self, mail: &mut Vec<Mail>) -> Option<Monotonic> {
+        let mut held = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut work = held.take()?;
+        // A panic is a bug; it must not take the other replicas of the node with it, nor hang their clients.
+        let turned = catch_unwind(AssertUnwindSafe(move || {
+            work.turn(mail);
+            work
+        }));
+        if let Ok(work) = turned {
+            let deadline = work.replica.deadline();
+            self.due.store(deadline.as_nanos(), Ordering::Relaxed);
+            *held = Some(work);
+            return Some(deadline);
+        }
+        self.metrics.failed();
+        let error = Error::new(ErrorCode::Internal, "the replica stopped on an internal error");
+        self.glance.send_modify(|glance| glance.failed = Some(error));
+        self.due.store(u64::MAX, Ordering::Relaxed);
+        None
+    }
+}
+
 struct Work {
     replica: Replica,
-    /// Gone once the replica has failed.
-    writer: Option<Writer>,
-    mailbox: Arc<Mailbox<Mail>>,
+    writer: Writer,
+    has_failed: bool,
+    mailbox: Arc<Inbox<Mail>>,
     surroundings: Arc<Surroundings>,
     clients: BTreeMap<ClientId, Outbox>,
     addresses: BTreeMap<MemberId, Address>,
@@ -158,29 +198,21 @@ struct Work {
     admin: BTreeMap<u64, oneshot::Sender<Result<u64, Error>>>,
     last_admin: u64,
     glance: watch::Sender<Glance>,
-    /// When the next turn is due.
-    due: Arc<AtomicU64>,
     /// Log entries that are not applied yet: the last one of each write, and when it came.
     entered: VecDeque<(LogIndex, Monotonic)>,
     next_census: Monotonic,
 }
 
 impl Work {
-    fn run(mut self) {
-        let mut mail = Vec::new();
-        while !self.mailbox.is_closed() {
-            let deadline = self.replica.deadline();
-            self.due.store(deadline.as_nanos(), Ordering::Relaxed);
-            self.mailbox.take(&mut mail, Some(deadline.since(SystemClock.now())));
-            let begin = SystemClock.now();
-            self.surroundings.metrics.turn_begins(mail.len());
-            for item in mail.drain(..) {
-                self.open(item);
-            }
-            let effects = self.replica.flush(SystemClock.now());
-            self.carry_out(effects);
-            self.measure(begin);
+    fn turn(&mut self, mail: &mut Vec<Mail>) {
+        let begin = SystemClock.now();
+        self.surroundings.metrics.turn_begins(mail.len());
+        for item in mail.drain(..) {
+            self.open(item);
         }
+        let effects = self.replica.flush(SystemClock.now());
+        self.carry_out(effects);
+        self.measure(begin);
     }
 
     /// Counts what a turn has done.
@@ -278,7 +310,7 @@ impl Work {
                 outbox.send(outgoing);
             }
         }
-        if self.writer.is_none() {
+        if self.has_failed {
             // Nothing comes from here any more, to watches least of all: who has a stream must go to another replica.
             self.clients.clear();
         }
@@ -288,15 +320,9 @@ impl Work {
         match effect {
             Effect::Persist(persist) => {
                 self.note_entries(&persist);
-                if let Some(writer) = &self.writer {
-                    writer.push(Write::Persist(persist));
-                }
+                self.writer.push(Write::Persist(persist));
             }
-            Effect::TruncateLog(index, term) => {
-                if let Some(writer) = &self.writer {
-                    writer.push(Write::Truncate(index, term));
-                }
-            }
+            Effect::TruncateLog(index, term) => self.writer.push(Write::Truncate(index, term)),
             Effect::Send(to, message) => self.send(to, message),
             Effect::SendSnapshot(to, message) => self.send_snapshot(to, message),
             Effect::SaveSnapshot(job) => {
@@ -329,7 +355,8 @@ impl Work {
             }
             Effect::Failed(error) => {
                 tracing::error!(replica = self.surroundings.name, %error, "the replica has stopped");
-                self.writer = None;
+                self.has_failed = true;
+                self.writer.close();
                 self.surroundings.metrics.failed();
                 self.glance.send_modify(|glance| {
                     glance.failed = Some(error);

@@ -26,7 +26,7 @@ use crate::config::{Config, FRAME_BYTES_MAX};
 use crate::drain::Drain;
 use crate::driver::{Driver, Mail, Surroundings};
 use crate::home::Home;
-use crate::mailbox::Mailbox;
+use crate::inbox::Inbox;
 use crate::metrics::Metrics;
 use crate::peers::{Address, Peers};
 use crate::service::Forwarder;
@@ -201,7 +201,7 @@ impl Host {
         );
         let metrics = Arc::new(self.metrics.replica(slot.group(), slot.partition()));
         metrics.starts();
-        let mailbox = Arc::new(Mailbox::default());
+        let mailbox = Arc::new(Inbox::default());
         let surroundings = Surroundings {
             name: slot.name(),
             group: group_hash(slot.group()),
@@ -214,7 +214,7 @@ impl Host {
         let no_thread =
             |error: std::io::Error| Error::new(ErrorCode::ResourceExhausted, format!("no thread: {error}"));
         let writer = Writer::start(&slot.name(), opened.wal, mailbox.clone(), metrics).map_err(no_thread)?;
-        let driver = Driver::start(mailbox, replica, writer, surroundings).map_err(no_thread)?;
+        let driver = Driver::start(mailbox, replica, writer, surroundings);
         slot.set(SlotStage::Running(Arc::new(Running::new(identity.member, slots, driver))));
         tracing::info!(replica = slot.name(), member = %identity.member, "replica started");
         Ok(())

@@ -14,7 +14,7 @@ use crate::accept::Acceptor;
 use crate::host::Host;
 use crate::slot::Standing;
 
-/// A replica's thread that did not turn for this long after it should have hangs.
+/// A replica that did not take its turn for this long after it should have hangs.
 const HANGS: Duration = Duration::from_secs(10);
 
 /// Serves until the node goes down.
@@ -37,7 +37,7 @@ async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind)], host.metrics.page())
 }
 
-/// Live: the thread of every replica that is here turns. One that has failed does as well: to start the process again
+/// Live: every replica that is here takes its turns. One that has failed does as well: to start the process again
 /// would not help it.
 async fn live(State(host): State<Arc<Host>>) -> (StatusCode, String) {
     let overdue = |slot: &Arc<crate::slot::Slot>| match slot.standing() {

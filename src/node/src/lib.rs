@@ -1,19 +1,22 @@
 //! A node: the process that hosts replicas for real.
 //!
 //! ```text
-//!   clients ── session streams, unary calls ──┐            ┌── peer streams ── other nodes
-//!                                             ▼            ▼
-//!   tokio (one thread)                     services      peers
-//!                                             │ mailbox    ▲ messages
-//!   one thread a replica                      ▼            │
-//!                                           driver ── Replica (pure)
-//!   one thread a replica's log                │ writes     ▲ completions
-//!                                             ▼            │
-//!                                           writer ── write-ahead log
+//!   tokio (one thread)
+//!     clients ── session streams, unary calls ──┐          ┌── peer streams ── other nodes
+//!                                               ▼          ▼
+//!                                           services     peers
+//!                                               │ inbox    ▲ messages
+//!     one task a replica                        ▼          │
+//!                                             driver ── Replica (pure)
+//!   one thread a replica's log                  │ writes   ▲ completions
+//!                                               ▼          │
+//!                                             writer ── write-ahead log
 //! ```
 //!
 //! Invariants:
-//! - One thread owns one replica's core; no lock is held while it works, and its queues are bounded.
+//! - One task owns one replica's core; nobody waits for it while it works, and its queues are bounded. It shares the thread
+//!   of the network: a write that has nothing before it goes from the socket through the core to the other members
+//!   without waking a thread, which costs more than the work itself.
 //! - The network never waits for the disk, nor the other way round.
 //! - Every request and every peer message names its partition: how many replicas a node hosts is placement.
 //! - A replica that fails takes no other one with it.
@@ -31,6 +34,7 @@ mod driver;
 mod home;
 mod host;
 mod http;
+mod inbox;
 mod log;
 mod mailbox;
 mod metrics;

@@ -1,4 +1,5 @@
-//! The queue in front of a thread: many put in, one takes everything out at once.
+//! The queue in front of a thread: many put in, one takes everything out at once. In front of a task it is an
+//! [`Inbox`](crate::inbox::Inbox).
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,8 +14,6 @@ pub(crate) struct Mailbox<T> {
 #[derive(Debug)]
 struct State<T> {
     mail: Vec<T>,
-    /// What the mail weighs, as far as it was weighed.
-    bytes: usize,
     /// The owner sleeps and must be woken.
     asleep: bool,
     closed: bool,
@@ -22,7 +21,7 @@ struct State<T> {
 
 impl<T> Default for Mailbox<T> {
     fn default() -> Self {
-        let state = State { mail: Vec::new(), bytes: 0, asleep: false, closed: false };
+        let state = State { mail: Vec::new(), asleep: false, closed: false };
         Self { state: Mutex::new(state), arrived: Condvar::new() }
     }
 }
@@ -30,17 +29,11 @@ impl<T> Default for Mailbox<T> {
 impl<T> Mailbox<T> {
     /// Puts something in. False if nobody will ever take it out.
     pub(crate) fn push(&self, item: T) -> bool {
-        self.push_weighed(item, 0)
-    }
-
-    /// Puts something large in; the same otherwise.
-    pub(crate) fn push_weighed(&self, item: T, bytes: usize) -> bool {
         let mut state = self.lock();
         if state.closed {
             return false;
         }
         state.mail.push(item);
-        state.bytes += bytes;
         if std::mem::take(&mut state.asleep) {
             drop(state);
             self.arrived.notify_one();
@@ -66,7 +59,6 @@ impl<T> Mailbox<T> {
             state.asleep = false;
         }
         std::mem::swap(&mut state.mail, into);
-        state.bytes = 0;
     }
 
     /// Takes nothing in any more, and wakes the owner.
@@ -78,23 +70,9 @@ impl<T> Mailbox<T> {
         self.arrived.notify_one();
     }
 
-    /// Takes nothing in any more, and drops what nobody will take out: whoever waits for an answer to it learns that
-    /// none comes.
-    pub(crate) fn abandon(&self) {
-        self.close();
-        let mail = std::mem::take(&mut self.lock().mail);
-        drop(mail);
-    }
-
     /// Whether it takes nothing in any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed
-    }
-
-    /// How much waits: items, and the bytes of those that were weighed.
-    pub(crate) fn load(&self) -> (usize, usize) {
-        let state = self.lock();
-        (state.mail.len(), state.bytes)
     }
 
     /// Whoever panicked while holding the lock left a queue behind, which is whole at any moment.
@@ -109,17 +87,6 @@ mod tests {
     use std::thread;
 
     use super::*;
-
-    #[test]
-    fn what_was_put_in_and_never_taken_out_is_not_kept() {
-        let (mailbox, item) = (Mailbox::default(), std::sync::Arc::new(()));
-        assert!(mailbox.push(item.clone()));
-        mailbox.close();
-        assert_eq!(std::sync::Arc::strong_count(&item), 2, "its owner may be about to take it");
-        mailbox.abandon();
-        assert_eq!(std::sync::Arc::strong_count(&item), 1);
-        assert!(!mailbox.push(item));
-    }
 
     #[test]
     fn everything_comes_out_once_and_in_order() {
@@ -147,16 +114,5 @@ mod tests {
         mailbox.close();
         owner.join().unwrap();
         assert!(!mailbox.push(1));
-    }
-
-    #[test]
-    fn what_waits_is_weighed() {
-        let mailbox = Mailbox::default();
-        for bytes in [100, 20, 3] {
-            mailbox.push_weighed("letter", bytes);
-        }
-        assert_eq!(mailbox.load(), (3, 123));
-        mailbox.take(&mut Vec::new(), None);
-        assert_eq!(mailbox.load(), (0, 0));
     }
 }

@@ -14,7 +14,7 @@ use crate::driver::{Driver, Glance, Mail};
 use crate::home::Home;
 use crate::peers::Address;
 
-/// How much mail may wait for a replica's thread when a client's is added; beyond, it is refused at once.
+/// How much mail may wait for a replica when a client's is added; beyond, it is refused at once.
 const MAIL_MAX: usize = 65_536;
 const MAIL_BYTES_MAX: usize = 64 << 20;
 
@@ -109,7 +109,7 @@ impl Slot {
         self.changed.send_replace(());
     }
 
-    /// Stops the thread of the replica, if it has one, also if the replica has failed.
+    /// Stops the replica, if one runs, also if the replica has failed.
     pub(crate) fn stop(&self) {
         let running = match &*self.stage.lock().unwrap_or_else(PoisonError::into_inner) {
             Stage::Running(running) => Some(running.clone()),
@@ -219,12 +219,12 @@ impl Running {
         items >= MAIL_MAX * factor || bytes >= MAIL_BYTES_MAX * factor
     }
 
-    /// What can be seen without asking the replica's thread.
+    /// What can be seen without asking the replica.
     pub(crate) fn glance(&self) -> watch::Receiver<Glance> {
         self.driver.glance.clone()
     }
 
-    /// For how long the thread has not done what was due.
+    /// For how long the task has not done what was due.
     pub(crate) fn overdue(&self) -> std::time::Duration {
         self.driver.overdue()
     }

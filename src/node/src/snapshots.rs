@@ -16,14 +16,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::dialer::reason;
 use crate::driver::{Mail, Surroundings};
 use crate::home::{Home, HomeError};
-use crate::mailbox::Mailbox;
+use crate::inbox::Inbox;
 use crate::metrics::Transfer;
 use crate::peers::{self, Address, Peers};
 
 const CHUNK_BYTES: u32 = 512 << 10;
 
 /// Writes a snapshot and reports how that went.
-pub(crate) fn save(surroundings: Arc<Surroundings>, mailbox: Arc<Mailbox<Mail>>, job: SnapshotJob) {
+pub(crate) fn save(surroundings: Arc<Surroundings>, mailbox: Arc<Inbox<Mail>>, job: SnapshotJob) {
     let metadata = job.metadata.clone();
     let (failed, report) = (metadata.clone(), mailbox.clone());
     let name = format!("snapshot {}", surroundings.name);
@@ -45,7 +45,7 @@ pub(crate) fn save(surroundings: Arc<Surroundings>, mailbox: Arc<Mailbox<Mail>>,
 /// Streams the snapshot that a message offers to a member, and reports how that went.
 pub(crate) fn send(
     surroundings: Arc<Surroundings>,
-    mailbox: Arc<Mailbox<Mail>>,
+    mailbox: Arc<Inbox<Mail>>,
     to: MemberId,
     address: Address,
     message: Message,

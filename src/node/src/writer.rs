@@ -9,6 +9,7 @@ use synod_storage::wal::{Wal, WalError};
 
 use crate::driver::Mail;
 use crate::home::HomeError;
+use crate::inbox::Inbox;
 use crate::log::{LogWriter, Write};
 use crate::mailbox::Mailbox;
 use crate::metrics::ReplicaMetrics;
@@ -31,7 +32,7 @@ impl Writer {
     pub(crate) fn start(
         name: &str,
         wal: Wal,
-        driver: Arc<Mailbox<Mail>>,
+        driver: Arc<Inbox<Mail>>,
         metrics: Arc<ReplicaMetrics>,
     ) -> std::io::Result<Self> {
         let queue = Arc::new(Mailbox::default());
@@ -40,16 +41,21 @@ impl Writer {
         Ok(Self { queue, thread: Some(thread) })
     }
 
-    /// Queues a write.
+    /// Queues a write; drops it once closed.
     pub(crate) fn push(&self, write: Write) {
         self.queue.push(write);
+    }
+
+    /// Takes no writes any more. The thread finishes what is queued, and ends.
+    pub(crate) fn close(&self) {
+        self.queue.close();
     }
 }
 
 impl Drop for Writer {
-    /// Lets the thread finish what is queued.
+    /// Waits until the thread has finished what is queued.
     fn drop(&mut self) {
-        self.queue.close();
+        self.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -59,7 +65,7 @@ impl Drop for Writer {
 struct Work {
     log: LogWriter,
     queue: Arc<Mailbox<Write>>,
-    driver: Arc<Mailbox<Mail>>,
+    driver: Arc<Inbox<Mail>>,
     metrics: Arc<ReplicaMetrics>,
 }
 
