@@ -28,6 +28,7 @@ pub(crate) fn save(surroundings: Arc<Surroundings>, mailbox: Arc<Inbox<Mail>>, j
     let (failed, report) = (metadata.clone(), mailbox.clone());
     let name = format!("snapshot {}", surroundings.name);
     let work = move || {
+        give_way();
         let begin = Instant::now();
         let saved = surroundings.home.save_snapshot(job, thread::yield_now).map_err(|error| {
             tracing::error!(replica = surroundings.name, %error, "a snapshot could not be saved");
@@ -41,6 +42,22 @@ pub(crate) fn save(surroundings: Arc<Surroundings>, mailbox: Arc<Inbox<Mail>>, j
         report.push(Mail::Input(Input::SnapshotSaved(failed, Err(error))));
     }
 }
+
+/// How much less than others the thread of a snapshot is to run, as `nice` counts it.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+/// Lets whatever else wants the processor go before this thread: nobody waits for a snapshot, and writes do for those
+/// who serve them.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    // Without it, the snapshot is taken as well.
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+}
+
+/// Elsewhere, a priority is that of the whole process.
+#[cfg(not(target_os = "linux"))]
+const fn give_way() {}
 
 /// Streams the snapshot that a message offers to a member, and reports how that went.
 pub(crate) fn send(
