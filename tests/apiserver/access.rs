@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use synod_client::controller::Controller;
+use synod_client::controller::{Authorities, Controller};
 use synod_client::{Credentials, Error, ErrorCode};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{ControlPlane, Operator};
 
 const GROUPS: &str = "
 apiVersion: synod.dev/v1alpha1
@@ -34,8 +34,19 @@ fn start() -> ControlPlane {
     plane
 }
 
-fn token(plane: &ControlPlane) -> Credentials {
-    Credentials::Token(plane.kubectl(&["--namespace=shop", "create", "token", "till"]))
+fn token(plane: &ControlPlane) -> String {
+    plane.kubectl(&["--namespace=shop", "create", "token", "till"])
+}
+
+/// A client in a pod, which says this of itself.
+fn client(plane: &ControlPlane, operator: &Operator, credentials: Credentials) -> Controller {
+    let api_server = plane.api_server(&token(plane));
+    let authorities = Authorities::Published { api_server, namespace: "synod-system".to_owned() };
+    Controller::trusting(authorities, &operator.controller, credentials).unwrap()
+}
+
+fn till(plane: &ControlPlane, operator: &Operator) -> Controller {
+    client(plane, operator, Credentials::Token(token(plane)))
 }
 
 /// Asks until the answer is as expected.
@@ -71,13 +82,12 @@ fn obey(plane: &ControlPlane, refusal: &Error) {
 async fn a_program_finds_what_its_account_may_see_and_a_refusal_says_how_to_let_it() {
     let plane = start();
     let operator = plane.start_operator("first");
-    let address = &operator.controller;
-    let till = Controller::new(address, token(&plane)).unwrap();
+    let till = till(&plane, &operator);
 
-    let nobody = Controller::new(address, Credentials::None).unwrap();
+    let nobody = client(&plane, &operator, Credentials::None);
     let ask_nobody = async || nobody.group("shop", "").await;
     until(&plane, ask_nobody, is(ErrorCode::Unauthenticated)).await.unwrap_err();
-    let forged = Controller::new(address, Credentials::Token("e30.e30.x".into())).unwrap();
+    let forged = client(&plane, &operator, Credentials::Token("e30.e30.x".into()));
     let error = forged.group("shop", "").await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unauthenticated, "{error}");
 
@@ -103,8 +113,7 @@ async fn a_program_finds_what_its_account_may_see_and_a_refusal_says_how_to_let_
 async fn a_watch_ends_when_the_right_or_the_account_is_gone() {
     let plane = start();
     let operator = plane.start_operator("first");
-    let address = &operator.controller;
-    let till = Controller::new(address, token(&plane)).unwrap();
+    let till = till(&plane, &operator);
     let binding = ["rolebinding", "till", "--clusterrole=synod-client", "--serviceaccount=shop:till"];
     for (what, code) in
         [("rolebinding", ErrorCode::Forbidden), ("serviceaccount", ErrorCode::Unauthenticated)]
@@ -125,7 +134,7 @@ async fn a_watch_ends_when_the_right_or_the_account_is_gone() {
 async fn an_operator_that_is_told_so_asks_nobody_who_he_is() {
     let plane = start();
     let operator = plane.start_operator_with("first", &["--access=none"]);
-    let anybody = Controller::new(&operator.controller, Credentials::None).unwrap();
+    let anybody = client(&plane, &operator, Credentials::None);
     let groups = async || anybody.groups("").await;
     let both = |groups: &Result<Vec<_>, Error>| groups.as_ref().is_ok_and(|groups| groups.len() == 2);
     until(&plane, groups, both).await.unwrap();

@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use synod_client::controller::ApiServer;
 use synod_tests::running::binary;
 use tempfile::TempDir;
 
@@ -89,6 +90,7 @@ impl Operator {
 pub(crate) struct ControlPlane {
     _processes: Vec<Process>,
     dir: TempDir,
+    port: u16,
 }
 
 fn program(name: &str) -> PathBuf {
@@ -136,7 +138,7 @@ impl ControlPlane {
             Process::start(&mut etcd, &path("etcd.log")),
             Process::start(&mut server, &path("kube-apiserver.log")),
         ];
-        let plane = Self { _processes: processes, dir };
+        let plane = Self { _processes: processes, dir, port };
         for user in ["admin", "operator"] {
             plane.write_kubeconfig(user, user, &format!("https://127.0.0.1:{port}"));
         }
@@ -194,15 +196,25 @@ impl ControlPlane {
         self.start_operator_at(&self.kubeconfig("operator"), name, &arguments)
     }
 
+    /// The API server, as a pod reaches it that has this token.
+    pub(crate) fn api_server(&self, token: &str) -> ApiServer {
+        let pod = self.dir.path().join("pod");
+        std::fs::create_dir_all(&pod).unwrap();
+        std::fs::write(pod.join("token"), token).unwrap();
+        std::fs::copy(self.dir.path().join("pki/apiserver.crt"), pod.join("ca.crt")).unwrap();
+        ApiServer::new("127.0.0.1", self.port, pod)
+    }
+
     /// Starts an operator that talks to the API server as `kubeconfig` says. The arguments say where its lease is.
     pub(crate) fn start_operator_at(&self, kubeconfig: &Path, name: &str, arguments: &[&str]) -> Operator {
-        let [controller, health] = free_ports().map(|port| format!("127.0.0.1:{port}"));
+        let [port, health] = free_ports();
+        let (controller, health) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{health}"));
         let mut operator = Command::new(binary());
         operator.args(["operator", "--name", name, "--image=localhost/synod:test"]);
         operator.args(["--controller-listen", &controller, "--health-listen", &health]).args(arguments);
         operator.env("KUBECONFIG", kubeconfig);
         let process = Process::start(&mut operator, &self.dir.path().join("operator.log"));
-        Operator { process, controller: format!("http://{controller}"), health }
+        Operator { process, controller: format!("https://localhost:{port}"), health }
     }
 
     /// What the processes have logged last.

@@ -7,6 +7,7 @@ mod access;
 mod advice;
 mod conflicts;
 mod control_plane;
+mod controller_tls;
 mod crash;
 mod fuse;
 mod operator;

@@ -53,7 +53,9 @@ impl<'a> Place<'a> {
         let name = format!("{}-{name}", self.namespace);
         let proxy = Proxy::start(self.plane, &name).await;
         let arguments = ["namespace", "watched-namespace"].map(|it| format!("--{it}={}", self.namespace));
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        // What is counted here is what becomes of groups.
+        arguments.push("--controller-tls=none");
         let operator = self.plane.start_operator_at(&proxy.kubeconfig, &name, &arguments);
         (proxy, operator)
     }

@@ -31,7 +31,8 @@ impl Site {
         let plane = ControlPlane::start();
         let simulation = Simulation::start(&plane.kubeconfig("admin"));
         let proxy = simulation.runtime.block_on(Proxy::start(&plane, "first"));
-        let operator = plane.start_operator_at(&proxy.kubeconfig, "first", &["--namespace=synod-system"]);
+        let arguments = ["--namespace=synod-system", "--controller-tls=none"];
+        let operator = plane.start_operator_at(&proxy.kubeconfig, "first", &arguments);
         Self { _operator: operator, proxy, simulation, plane }
     }
 

@@ -16,6 +16,9 @@ app.kubernetes.io/component: operator
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- define "synod.controller" -}}
+{{ ternary "https" "http" .Values.controller.tls.enabled }}://synod-controller.{{ .Release.Namespace }}:5679
+{{- end }}
 
 {{- define "synod.testContainer" -}}
 {{- $ := first . -}}
@@ -23,7 +26,7 @@ image: {{ include "synod.image" $ }}
 imagePullPolicy: {{ $.Values.image.pullPolicy }}
 env:
 - name: SYNOD_CONTROLLER
-  value: http://synod-controller.{{ $.Release.Namespace }}:5679
+  value: {{ include "synod.controller" $ }}
 - name: SYNOD_NAMESPACE
   value: {{ last . }}
 - name: SYNOD_GROUP

@@ -15,6 +15,14 @@ pub const GROUP: &str = "synod.dev/group";
 /// The partition that an object belongs to.
 pub const PARTITION: &str = "synod.dev/partition";
 
+/// The labels of what belongs to the operators themselves.
+pub fn of_operator() -> BTreeMap<String, String> {
+    BTreeMap::from(
+        [(NAME, "synod"), (MANAGED_BY, "synod-operator")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    )
+}
+
 /// The labels of everything that belongs to a group.
 pub fn of_group(group: &str) -> BTreeMap<String, String> {
     BTreeMap::from(

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use synod_operator::kubernetes::{self, AccessMode, Settings};
+use synod_operator::kubernetes::{self, AccessMode, ControllerTls, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What the operator is told.
@@ -29,6 +29,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS", env = "SYNOD_CONTROLLER_LISTEN", default_value = "0.0.0.0:5679")]
     controller_listen: SocketAddr,
 
+    /// How to show them who this is.
+    #[arg(long, value_name = "MODE", env = "SYNOD_CONTROLLER_TLS", default_value = "made")]
+    controller_tls: Tls,
+
     /// Which clients to serve there.
     #[arg(long, value_name = "MODE", env = "SYNOD_ACCESS", default_value = "reviewed")]
     access: Access,
@@ -50,6 +54,14 @@ enum Access {
     None,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Tls {
+    /// With a certificate that the operators make and share; who vouches for it, every pod may read
+    Made,
+    /// Not at all: in plain text, for development
+    None,
+}
+
 /// Runs the operator until SIGTERM or SIGINT.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments {
@@ -58,6 +70,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         watched_namespace,
         image,
         controller_listen,
+        controller_tls,
         access,
         health_listen,
         concurrency,
@@ -68,6 +81,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         watched_namespace: watched_namespace.filter(|namespace| !namespace.is_empty()),
         image,
         controller_listen,
+        controller_tls: match controller_tls {
+            Tls::Made => ControllerTls::Made,
+            Tls::None => ControllerTls::None,
+        },
         access: match access {
             Access::Reviewed => AccessMode::Reviewed,
             Access::None => AccessMode::None,

@@ -15,10 +15,14 @@ use crate::{input, progress};
 #[group(skip)]
 #[command(next_help_heading = "Where")]
 pub(crate) struct Target {
-    /// The controller, as http://host:port. In a pod it is http://synod-controller:5679 if nothing is said, elsewhere
-    /// http://127.0.0.1:5679. It is told who asks by SYNOD_TOKEN, SYNOD_TOKEN_FILE, or the token of the pod's ServiceAccount.
+    /// The controller, as http://host:port or https://host:port. In a pod it is https://synod-controller.synod-system:5679 if
+    /// nothing is said, elsewhere http://127.0.0.1:5679. It is told who asks by SYNOD_TOKEN, SYNOD_TOKEN_FILE, or the token of the pod's ServiceAccount.
     #[arg(long, global = true, value_name = "URL", env = "SYNOD_CONTROLLER")]
     controller: Option<String>,
+
+    /// A file with the certificates, in PEM, of those whom to trust about the controller. In a pod the API server says it.
+    #[arg(long, global = true, value_name = "FILE", env = "SYNOD_CONTROLLER_CA", value_parser = input::text_of_file)]
+    controller_ca: Option<String>,
 
     /// The namespace of the group: that of the pod, or "default", if nothing is said.
     #[arg(long, short, global = true, value_name = "NAME", env = "SYNOD_NAMESPACE")]
@@ -103,6 +107,9 @@ impl Target {
         let mut builder = Client::builder().request_timeout(self.timeout).client_name(whoami());
         if let Some(controller) = said(self.controller.as_ref()) {
             builder = builder.controller(controller);
+        }
+        if let Some(ca) = &self.controller_ca {
+            builder = builder.controller_ca(ca);
         }
         if let Some(ca) = &self.ca {
             builder = builder.ca(ca);

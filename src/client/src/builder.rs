@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use synod_types::{Application, DEFAULT_NAMESPACE, ErrorCode, check_label};
 
 use crate::client::{Client, Shared};
 use crate::connections::Connections;
-use crate::controller::Controller;
+use crate::controller::{Authorities, Controller};
 use crate::credentials::Credentials;
+use crate::discovery::POD_DIRECTORY;
 use crate::error::{Error, Result};
 use crate::group::Environment;
 use crate::partition::pipeline::Settings;
@@ -21,9 +22,7 @@ use crate::trust::Trust;
 /// Where a controller is on this machine: `synod dev`.
 const LOCAL_CONTROLLER: &str = "http://127.0.0.1:5679";
 /// Where it is in a cluster, if the operator is in the namespace into which it is usually installed.
-const POD_CONTROLLER: &str = "http://synod-controller.synod-system:5679";
-/// What Kubernetes tells a pod about its namespace.
-const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+const POD_CONTROLLER: &str = "https://synod-controller.synod-system:5679";
 
 const CLIENT_NAME_BYTES_MAX: usize = 255;
 
@@ -31,6 +30,7 @@ const CLIENT_NAME_BYTES_MAX: usize = 255;
 #[derive(Clone, Debug)]
 pub struct ClientBuilder {
     controller: Option<String>,
+    controller_ca_pem: Option<String>,
     credentials: Option<Credentials>,
     resolver: Option<Arc<dyn Resolver>>,
     namespace: Option<String>,
@@ -48,6 +48,7 @@ impl ClientBuilder {
     pub(crate) const fn new() -> Self {
         Self {
             controller: None,
+            controller_ca_pem: None,
             credentials: None,
             resolver: None,
             namespace: None,
@@ -62,10 +63,19 @@ impl ClientBuilder {
         }
     }
 
-    /// The controller, as `http://host:port`.
+    /// The controller: in plain text as `http://host:port`, over TLS as `https://host:port`. Over TLS nothing is said to one
+    /// for whom nobody vouches. Who does, a pod learns from its API server, if the address is
+    /// `https://synod-controller.NAMESPACE:port`; elsewhere [`ClientBuilder::controller_ca`] says it.
     #[must_use]
     pub fn controller(mut self, address: impl Into<String>) -> Self {
         self.controller = Some(address.into());
+        self
+    }
+
+    /// The authorities whose certificates the controller must show, in PEM, instead of those that the API server names.
+    #[must_use]
+    pub fn controller_ca(mut self, pem: impl Into<String>) -> Self {
+        self.controller_ca_pem = Some(pem.into());
         self
     }
 
@@ -167,9 +177,17 @@ impl ClientBuilder {
         let (resolver, controller): (Arc<dyn Resolver>, _) = match self.resolver {
             Some(resolver) => (resolver, None),
             None => {
+                let ca = match (self.controller_ca_pem, &surroundings.controller_ca) {
+                    (Some(pem), _) => Some(pem),
+                    (None, Some(path)) => Some(read_controller_ca(path)?),
+                    (None, None) => None,
+                };
                 let address = self.controller.unwrap_or(surroundings.controller);
                 let credentials = self.credentials.unwrap_or(surroundings.credentials);
-                let controller = Controller::new(&address, credentials)?;
+                let controller = match ca.map(Trust::authorities).transpose()? {
+                    Some(trust) => Controller::trusting(Authorities::Given(trust), &address, credentials)?,
+                    None => Controller::new(&address, credentials)?,
+                };
                 (Arc::new(ControllerResolver::new(controller.clone())), Some(controller))
             }
         };
@@ -204,6 +222,16 @@ fn check_duration(field: &str, given: Duration, (min, max): (Duration, Duration)
     Err(Error::new(ErrorCode::Invalid, message))
 }
 
+/// # Errors
+/// [`ErrorCode::Invalid`] when it cannot be read.
+fn read_controller_ca(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let message =
+            format!("SYNOD_CONTROLLER_CA names \"{}\", which cannot be read: {error}", path.display());
+        Error::new(ErrorCode::Invalid, message)
+    })
+}
+
 /// The name of the program that runs, and its process.
 fn program_name() -> String {
     let path = env::current_exe().ok();
@@ -216,6 +244,8 @@ fn program_name() -> String {
 /// What the environment of the process says.
 struct Surroundings {
     controller: String,
+    /// A file.
+    controller_ca: Option<PathBuf>,
     credentials: Credentials,
     namespace: Option<String>,
     group: Option<String>,
@@ -224,7 +254,9 @@ struct Surroundings {
 impl Surroundings {
     fn read() -> Self {
         let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        let pod = std::fs::read_to_string(POD_NAMESPACE).ok().map(|namespace| namespace.trim().to_owned());
+        let pod = std::fs::read_to_string(Path::new(POD_DIRECTORY).join("namespace"))
+            .ok()
+            .map(|namespace| namespace.trim().to_owned());
         Self::of(variable, pod)
     }
 
@@ -232,6 +264,7 @@ impl Surroundings {
         let default = if pod_namespace.is_some() { POD_CONTROLLER } else { LOCAL_CONTROLLER };
         Self {
             controller: variable("SYNOD_CONTROLLER").unwrap_or_else(|| default.to_owned()),
+            controller_ca: variable("SYNOD_CONTROLLER_CA").map(PathBuf::from),
             credentials: match (variable("SYNOD_TOKEN"), variable("SYNOD_TOKEN_FILE")) {
                 (Some(token), _) => Credentials::Token(token),
                 (None, Some(path)) => Credentials::TokenFile(path.into()),
@@ -260,6 +293,11 @@ mod tests {
             (ClientBuilder::new().controller("no address"), "no address"),
             (ClientBuilder::new().credentials(Credentials::Token("two words".into())), "token"),
             (ClientBuilder::new().ca("rubbish"), "give certificates in PEM"),
+            (
+                ClientBuilder::new().controller("https://a:1").controller_ca("rubbish"),
+                "give certificates in PEM",
+            ),
+            (ClientBuilder::new().controller("https://a:1"), "SYNOD_CONTROLLER_CA"),
         ];
         for (builder, named) in refused {
             let error = builder.build().await.unwrap_err();
@@ -273,11 +311,12 @@ mod tests {
         let nothing = |_| None;
         let machine = Surroundings::of(nothing, None);
         assert_eq!((machine.controller.as_str(), machine.namespace), (LOCAL_CONTROLLER, None));
-        assert_eq!(machine.credentials, Credentials::Pod);
+        assert_eq!((machine.credentials, machine.controller_ca), (Credentials::Pod, None));
         let pod = Surroundings::of(nothing, Some("shop".into()));
         assert_eq!((pod.controller.as_str(), pod.namespace.as_deref()), (POD_CONTROLLER, Some("shop")));
         let told = Surroundings::of(|name| Some(name.to_lowercase()), Some("shop".into()));
         assert_eq!(told.controller, "synod_controller");
+        assert_eq!(told.controller_ca.as_deref(), Some(Path::new("synod_controller_ca")));
         assert_eq!(told.credentials, Credentials::Token("synod_token".into()));
         let file = Surroundings::of(|name| (name == "SYNOD_TOKEN_FILE").then(|| "/token".into()), None);
         assert_eq!(file.credentials, Credentials::TokenFile("/token".into()));

@@ -42,7 +42,8 @@ impl Client {
     ///
     /// | variable | stands for | if it is missing |
     /// |---|---|---|
-    /// | `SYNOD_CONTROLLER` | the controller | `http://synod-controller.synod-system:5679` in a pod, else `http://127.0.0.1:5679` |
+    /// | `SYNOD_CONTROLLER` | the controller | `https://synod-controller.synod-system:5679` in a pod, else `http://127.0.0.1:5679` |
+    /// | `SYNOD_CONTROLLER_CA` | a file with the certificates of those who vouch for the controller | what the API server says in a pod |
     /// | `SYNOD_TOKEN`, `SYNOD_TOKEN_FILE` | who asks the controller | the token of the pod's ServiceAccount, if it has one |
     /// | `SYNOD_NAMESPACE` | the namespace | that of the pod, else `default` |
     /// | `SYNOD_GROUP` | the default group | the one group of the namespace |

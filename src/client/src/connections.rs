@@ -7,6 +7,7 @@ use std::time::Duration;
 use synod_types::ErrorCode;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
+use crate::discovery::{self, Authorities};
 use crate::error::{Error, Result};
 use crate::trust::Trust;
 
@@ -16,7 +17,34 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a connection is checked on which nothing is said, and how long the other side may take to answer.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 
-/// A way to a controller, which connects when it is first used and again after it broke.
+/// A way to a controller, which connects when it is first used and again after it broke. Over TLS it is believed only if
+/// its authorities vouch for it: if nobody says which, those that are published for the pods of its cluster.
+///
+/// # Errors
+/// [`ErrorCode::Invalid`] when it is not an address: `host:port` or `http://host:port` for plain text, `https://host:port`;
+/// when there are authorities for plain text; or when nobody knows those of TLS.
+pub(crate) fn channel_to_controller(address: &str, authorities: Option<Authorities>) -> Result<Channel> {
+    if !address.starts_with("https://") {
+        if authorities.is_some() {
+            let message = format!(
+                "\"{address}\" is the address of a controller in plain text, but it is said who vouches for it: use \
+                 https://host:port, or do not say it"
+            );
+            return Err(Error::new(ErrorCode::Invalid, message));
+        }
+        return channel(address);
+    }
+    let origin = endpoint(address, address.to_owned(), "https")?.uri().clone();
+    let host = origin.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let port = origin.port_u16().unwrap_or(443);
+    let authorities = authorities.map_or_else(|| Authorities::of_host(host), Ok)?;
+    // The connection is secured before the transport has it, which is told of nothing that it would have to do.
+    let authority = origin.authority().map_or("", |authority| authority.as_str());
+    let endpoint = endpoint(address, format!("http://{authority}"), "http")?.origin(origin.clone());
+    discovery::channel(endpoint, host, port, authorities)
+}
+
+/// A way to a server in plain text, which connects when it is first used and again after it broke.
 ///
 /// # Errors
 /// [`ErrorCode::Invalid`] when it is not an address: `host:port`, `http://host:port`.
@@ -38,12 +66,12 @@ pub(crate) fn channel_to_replica(address: &str, trust: &Trust) -> Result<Channel
 
 fn endpoint(address: &str, uri: String, scheme: &str) -> Result<Endpoint> {
     let wrong = |_| {
-        let message = format!("\"{address}\" is not an address: use http://host:port");
+        let message = format!("\"{address}\" is not an address: use {scheme}://host:port");
         Error::new(ErrorCode::Invalid, message)
     };
     let endpoint = Endpoint::from_shared(uri).map_err(wrong)?;
     if endpoint.uri().scheme_str() != Some(scheme) || endpoint.uri().host().is_none_or(str::is_empty) {
-        let message = format!("\"{address}\" is not an address that can be used: use http://host:port");
+        let message = format!("\"{address}\" is not an address that can be used: use {scheme}://host:port");
         return Err(Error::new(ErrorCode::Invalid, message));
     }
     Ok(endpoint
@@ -92,6 +120,25 @@ mod tests {
         for bad in ["", "a b", "http://", "ftp://a:1", "https://a:1"] {
             let error = channel(bad).unwrap_err();
             assert_eq!(error.code(), ErrorCode::Invalid, "{bad}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_vouches_for_a_controller_must_be_known_and_only_for_tls() {
+        let key = rcgen::generate_simple_self_signed(vec!["a".to_owned()]).unwrap();
+        let given = || Some(Authorities::Given(Trust::authorities(key.cert.pem()).unwrap()));
+        for good in ["https://a:1", "https://[::1]:1", "https://a"] {
+            channel_to_controller(good, given()).unwrap();
+        }
+        for (bad, authorities, said) in [
+            ("https://a:1", None, "SYNOD_CONTROLLER_CA"),
+            ("https://", given(), "use https://host:port"),
+            ("http://a:1", given(), "use https://host:port, or do not say it"),
+            ("a:1", given(), "use https://host:port, or do not say it"),
+        ] {
+            let error = channel_to_controller(bad, authorities).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Invalid, "{bad}: {error}");
+            assert!(error.message().contains(said), "{bad}: {error}");
         }
     }
 }

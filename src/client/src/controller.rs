@@ -11,6 +11,7 @@ use crate::connections;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 
+pub use crate::discovery::{ApiServer, Authorities};
 pub use synod_proto::controller::v1::{
     Group, Member, MovedSlot, Partition, Primitive, Role, WatchGroupsResponse as GroupChange,
 };
@@ -40,14 +41,26 @@ pub struct PrimitiveAddress {
 }
 
 impl Controller {
-    /// A controller at `http://host:port`, which is told who asks. Connects when it is first asked, on the runtime of the
-    /// caller.
+    /// A controller at `http://host:port`, or in a pod that of its cluster at `https://synod-controller.NAMESPACE:port`,
+    /// which is told who asks. Connects when it is first asked, on the runtime of the caller.
     ///
     /// # Errors
-    /// [`ErrorCode::Invalid`](synod_types::ErrorCode::Invalid) when that is no address, or those are no credentials.
+    /// [`ErrorCode::Invalid`](synod_types::ErrorCode::Invalid) when that is no address, when nobody knows who vouches for
+    /// it, or when those are no credentials.
     pub fn new(address: &str, credentials: Credentials) -> Result<Self> {
+        Self::over(connections::channel_to_controller(address, None)?, credentials)
+    }
+
+    /// The same at `https://host:port`, if certain authorities vouch for it: nobody else is told anything.
+    ///
+    /// # Errors
+    /// As [`Controller::new`].
+    pub fn trusting(authorities: Authorities, address: &str, credentials: Credentials) -> Result<Self> {
+        Self::over(connections::channel_to_controller(address, Some(authorities))?, credentials)
+    }
+
+    fn over(channel: Channel, credentials: Credentials) -> Result<Self> {
         credentials.check()?;
-        let channel = connections::channel(address)?;
         let client = ControllerClient::with_interceptor(channel, credentials);
         Ok(Self { client: client.max_decoding_message_size(ANSWER_BYTES_MAX) })
     }

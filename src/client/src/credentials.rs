@@ -13,10 +13,13 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
+use crate::discovery::POD_DIRECTORY;
 use crate::error::{Error, Result};
 
 /// Where Kubernetes puts the token of a pod's ServiceAccount.
-const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+fn pod_token() -> PathBuf {
+    Path::new(POD_DIRECTORY).join("token")
+}
 
 /// How a client says to the controller who it is. Nodes are told nothing of it.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -49,11 +52,11 @@ impl Credentials {
     ///
     /// # Errors
     /// [`ErrorCode::Unauthenticated`] when there should be a token and is none.
-    fn header(&self) -> Result<Option<MetadataValue<Ascii>>> {
+    pub(crate) fn header(&self) -> Result<Option<MetadataValue<Ascii>>> {
         match self {
-            Self::Pod => match fs::read_to_string(POD_TOKEN) {
+            Self::Pod => match fs::read_to_string(pod_token()) {
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                read => bearer_of_file(Path::new(POD_TOKEN), read).map(Some),
+                read => bearer_of_file(&pod_token(), read).map(Some),
             },
             Self::TokenFile(path) => bearer_of_file(path, fs::read_to_string(path)).map(Some),
             Self::Token(token) => bearer(token, "the token").map(Some),

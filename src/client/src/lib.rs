@@ -53,6 +53,10 @@
 //!
 //! # Encryption
 //!
+//! In a cluster the client speaks TLS with the controller, and learns from the API server, as every pod can, whom to believe
+//! to be it; nobody has to configure that. [`ClientBuilder::controller_ca`] names the authorities where there is no API server.
+//! An address that begins with `http://` means plain text, in which the token of the program can be read by others.
+//!
 //! The controller names the authorities that sign the certificates of a group's replicas, and a client believes nobody
 //! else to be one; a group that is declared as plain text is spoken to in plain text. A program that would rather not
 //! believe the controller names the authorities itself: [`ClientBuilder::ca`].
@@ -79,6 +83,7 @@ mod client;
 mod clock;
 mod connections;
 mod credentials;
+mod discovery;
 #[cfg(any(test, feature = "embedded"))]
 mod embedded;
 mod error;

@@ -10,6 +10,7 @@
 //!
 //! What must not go here: anything that only one crate needs.
 
+mod controller;
 mod error;
 mod ids;
 mod kind;
@@ -19,6 +20,7 @@ mod order;
 mod slots;
 mod time;
 
+pub use controller::{CONTROLLER_CA_CONFIG_MAP, CONTROLLER_CA_KEY, CONTROLLER_SERVICE};
 pub use error::{Error, ErrorCode, Result};
 pub use ids::{MemberId, PartitionId, PrimitiveId, Sequence, SessionId};
 pub use kind::PrimitiveKind;

@@ -144,7 +144,8 @@ impl<'a> Run<'a> {
         let lease = format!("--namespace={}", self.namespace);
         let watched = format!("--watched-namespace={}", self.namespace);
         let name = format!("{}-{name}", self.namespace);
-        self.fuse.start(|| self.plane.start_operator_at(&proxy.kubeconfig, &name, &[&lease, &watched]));
+        let arguments = [lease.as_str(), &watched, "--controller-tls=none"];
+        self.fuse.start(|| self.plane.start_operator_at(&proxy.kubeconfig, &name, &arguments));
     }
 
     /// Starts another operator when the one that acts is dead. Nobody has to wait for the end of the lease of the dead.

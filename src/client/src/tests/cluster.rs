@@ -231,7 +231,7 @@ impl Drop for Cluster {
 }
 
 /// Waits until something is as it should be.
-pub(super) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(seen) = look().await {

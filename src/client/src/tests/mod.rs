@@ -1,12 +1,12 @@
 //! The client against real nodes.
 
-mod cluster;
+pub(crate) mod cluster;
 mod elections;
 mod events;
 mod exactly_once;
 mod locks;
 mod partitions;
 mod proxy;
-mod resolving;
+pub(crate) mod resolving;
 mod touring;
 mod trusting;

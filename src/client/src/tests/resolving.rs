@@ -24,8 +24,8 @@ type Changes = Pin<Box<dyn Stream<Item = Result<wire::WatchGroupsResponse, Statu
 type Answer<'a, T> = BoxFuture<'a, Result<Response<T>, Status>>;
 
 /// A controller that knows the groups it is told.
-struct Told {
-    groups: watch::Receiver<Vec<wire::Group>>,
+pub(crate) struct Told {
+    pub(crate) groups: watch::Receiver<Vec<wire::Group>>,
 }
 
 impl Told {

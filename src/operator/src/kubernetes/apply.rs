@@ -45,7 +45,18 @@ pub(super) enum ApplyError {
         #[source]
         source: kube::Error,
     },
-    /// What is there cannot be read.
+    /// The API server does not say what is there.
+    #[error("{kind} \"{name}\" cannot be read: {}", refusal(source))]
+    Unread {
+        /// The kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: kube::Error,
+    },
+    /// What is there cannot be used.
     #[error("{kind} \"{name}\" is damaged: delete it, and it is made anew")]
     Damaged {
         /// The kind of the object.

@@ -14,13 +14,34 @@ use tokio::net::TcpListener;
 
 use super::metrics::{CONTENT_TYPE, Metrics};
 
-/// Whether this operator knows the cluster, and so can answer for it.
+/// Whether this operator can answer for the cluster.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Readiness(Arc<AtomicBool>);
+pub(super) struct Readiness(Arc<Facts>);
+
+#[derive(Debug, Default)]
+struct Facts {
+    knows_the_cluster: AtomicBool,
+    can_show_who_it_is: AtomicBool,
+}
 
 impl Readiness {
-    pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Everything has been listed once.
+    pub(super) fn knows_the_cluster(&self) {
+        self.0.knows_the_cluster.store(true, Ordering::Relaxed);
+    }
+
+    /// Clients get a certificate to see, or none is wanted.
+    pub(super) fn can_show_who_it_is(&self) {
+        self.0.can_show_who_it_is.store(true, Ordering::Relaxed);
+    }
+
+    /// What is missing.
+    fn lack(&self) -> Option<&'static str> {
+        let facts = [
+            (&self.0.knows_the_cluster, "the cluster has not been listed yet\n"),
+            (&self.0.can_show_who_it_is, "there is no certificate for the controller service yet\n"),
+        ];
+        facts.into_iter().find(|(fact, _)| !fact.load(Ordering::Relaxed)).map(|(_, lack)| lack)
     }
 }
 
@@ -40,9 +61,5 @@ pub(super) async fn serve(
 }
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
-    if readiness.0.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the cluster has not been listed yet\n")
-    }
+    readiness.lack().map_or((StatusCode::OK, "ok\n"), |lack| (StatusCode::SERVICE_UNAVAILABLE, lack))
 }

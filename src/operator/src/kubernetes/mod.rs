@@ -4,7 +4,7 @@
 //!   API server ──watches──► Cache ──► group, primitive: one look at a time ──► API server, nodes
 //!                             │                    ▲
 //!                             ▼                    └── only who holds the lease
-//!                      ClusterDirectory ──► the controller service, for clients
+//!                      ClusterDirectory ──► the controller service, over TLS, for clients
 //! ```
 //!
 //! Invariants:
@@ -16,7 +16,9 @@
 mod apply;
 mod backoff;
 mod cache;
+mod certificates;
 mod condition;
+mod controller_tls;
 mod difference;
 mod directory;
 mod group;
@@ -26,6 +28,7 @@ mod metrics;
 mod primitive;
 mod reviews;
 mod settings;
+mod store;
 mod triggers;
 
 use std::convert::Infallible;
@@ -33,6 +36,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -45,6 +49,7 @@ use kube::{Client, Config, Resource, ResourceExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::rustls::server::ServerConfig;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tower::BoxError;
@@ -57,9 +62,10 @@ use self::health::Readiness;
 use self::lease::Candidate;
 use self::metrics::Metrics;
 use self::reviews::ClusterReviews;
-pub use self::settings::{AccessMode, Settings};
+pub use self::settings::{AccessMode, ControllerTls, Settings};
 use self::triggers::Triggers;
 use crate::controller::{Access, ControllerService};
+use synod_proto::controller::v1::controller_server::ControllerServer;
 
 /// Why the operator cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -107,10 +113,9 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
         AccessMode::Reviewed => Access::reviewed(ClusterReviews::new(&client)),
         AccessMode::None => Access::open(),
     };
-    let controller = Server::builder()
-        .add_service(ControllerService::server(directory.clone(), access))
-        .serve_with_incoming(TcpIncoming::from(controller).with_nodelay(Some(true)))
-        .map(|ended| OperatorError::Serve(ended.err().map_or_else(|| "controller".into(), Into::into)));
+    let acts = Arc::new(AtomicBool::new(false));
+    let (tls, certificate) = secure(&settings, &client, &readiness, &acts)?;
+    let controller = serve(controller, ControllerService::server(directory.clone(), access), tls);
     let work = Work {
         settings: &settings,
         client: &client,
@@ -120,7 +125,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     };
     let act = async {
         cache.ready().await;
-        readiness.set();
+        readiness.knows_the_cluster();
         tracing::info!("the cluster is known");
         let candidate = Candidate::new(client.clone(), &settings.lease_namespace, &settings.identity);
         let mut stop = std::pin::pin!(stop);
@@ -129,6 +134,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
             () = &mut stop => return Ok(()),
         };
         tracing::info!(identity = settings.identity, "this operator acts");
+        acts.store(true, Ordering::Relaxed);
         metrics.acts(true);
         tokio::select! {
             lost = lease.keep() => return Err(OperatorError::LeaseLost(lost.to_string())),
@@ -144,7 +150,44 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
         done = act => done,
         error = health => Err(error),
         error = controller => Err(error),
+        never = certificate => match never {},
     }
+}
+
+/// How to speak TLS with clients of the controller service, if it is to be spoken, and what looks after the certificate.
+fn secure(
+    settings: &Settings,
+    client: &Client,
+    readiness: &Readiness,
+    acts: &Arc<AtomicBool>,
+) -> Result<(Option<Arc<ServerConfig>>, BoxFuture<'static, Infallible>), OperatorError> {
+    match settings.controller_tls {
+        ControllerTls::Made => {}
+        ControllerTls::None => {
+            readiness.can_show_who_it_is();
+            return Ok((None, futures::future::pending().boxed()));
+        }
+    }
+    let shown = Arc::new(controller_tls::Shown::default());
+    let config = controller_tls::config(shown.clone()).map_err(|error| OperatorError::Serve(error.into()))?;
+    let (readiness, acts) = (readiness.clone(), acts.clone());
+    let keeper = controller_tls::Keeper::new(client, &settings.lease_namespace, shown, readiness, acts);
+    Ok((Some(config), async move { keeper.run().await }.boxed()))
+}
+
+/// Serves clients until the process ends.
+async fn serve(
+    listener: TcpListener,
+    service: ControllerServer<ControllerService<ClusterDirectory>>,
+    tls: Option<Arc<ServerConfig>>,
+) -> OperatorError {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let server = Server::builder().add_service(service);
+    let ended = match tls {
+        Some(config) => server.serve_with_incoming(controller_tls::accept(incoming, config)).await,
+        None => server.serve_with_incoming(incoming).await,
+    };
+    OperatorError::Serve(ended.err().map_or_else(|| "controller".into(), Into::into))
 }
 
 /// How long the API server has to begin an answer, also if it asks to be asked again meanwhile.

@@ -12,11 +12,7 @@
 //! - What replicas could not use never reaches them: what they have stays.
 //! - Nothing is written while nothing is due.
 
-mod authority;
 mod names;
-mod pair;
-mod rotation;
-mod secrets;
 
 #[cfg(test)]
 mod tests;
@@ -31,17 +27,15 @@ use kube::{Api, ResourceExt as _};
 use synod_api::{PartitionGroup, TlsType, labels, names as objects};
 use synod_types::PartitionId;
 
-use self::authority::Authority;
 use self::names::Names;
-use self::pair::Pair;
-use self::rotation::{Bundle, Held, Next, next};
 use super::super::apply::{ApplyError, Writer};
 use super::super::cache::Cache;
+use super::super::certificates::{
+    Authority, Bundle, Pair, Source, authority_secret, certificate_secret, since,
+};
+use super::super::store::store;
 use super::dereference::belongs_to;
 use super::{Context, Scope};
-
-/// Since when the Secret of a partition is as it is, in seconds since 1970.
-const SINCE: &str = "synod.dev/certificates-since";
 
 /// The certificates of a group, as they are in use.
 #[derive(Debug, Default)]
@@ -54,12 +48,6 @@ pub(super) struct Certificates {
     pub(super) problem: Option<String>,
     /// What the API server refused.
     pub(super) refused: Option<ApplyError>,
-}
-
-/// Where certificates come from.
-enum Source {
-    Made(Authority),
-    Given(Pair),
 }
 
 /// Why there is no source.
@@ -159,14 +147,9 @@ impl Keeper<'_> {
             return Ok(authority);
         }
         let made = Authority::make(&self.scope.name, self.now)?;
-        let secret = Secret {
-            metadata: self.metadata(&name, labels::of_group(&self.scope.name), there.as_deref()),
-            data: Some(made.data()),
-            type_: Some("Opaque".to_owned()),
-            ..Secret::default()
-        };
+        let metadata = self.metadata(&name, labels::of_group(&self.scope.name), there.as_deref());
         tracing::info!(group = self.scope.label(), "a new authority for certificates");
-        let stored = secrets::store(&self.writer, secret).await?;
+        let stored = self.store(authority_secret(metadata, &made)).await?;
         Authority::read(&stored).ok_or_else(|| ApplyError::Damaged { kind: "Secret".to_owned(), name })
     }
 
@@ -180,17 +163,20 @@ impl Keeper<'_> {
         let Some(pair) = due else { return Ok(held) };
         let name = objects::certificate(&self.scope.name, id);
         let labels = labels::of_partition(&self.scope.name, id);
-        let mut metadata = self.metadata(&name, labels, secret.as_deref());
-        metadata.annotations = Some([(SINCE.to_owned(), self.now.to_string())].into());
-        let secret = Secret {
-            metadata,
-            data: Some(pair.data()),
-            type_: Some("kubernetes.io/tls".to_owned()),
-            ..Secret::default()
-        };
+        let metadata = self.metadata(&name, labels, secret.as_deref());
         tracing::info!(group = self.scope.label(), partition = %id, "certificates renewed");
-        let stored = secrets::store(&self.writer, secret).await?;
+        let stored = self.store(certificate_secret(metadata, &pair, self.now)).await?;
         Ok(Pair::read(&stored).ok())
+    }
+
+    /// Writes a Secret as it was seen, unless it has come to be somebody else's.
+    async fn store(&self, secret: Secret) -> Result<Secret, ApplyError> {
+        let api = Api::namespaced(self.writer.client.clone(), &self.writer.namespace);
+        let there = store(&api, self.writer.field_manager, &secret).await?;
+        if self.writer.is_ours(&there) {
+            return Ok(there);
+        }
+        Err(ApplyError::Foreign { kind: "Secret".to_owned(), name: there.name_any() })
     }
 
     fn held(&self, id: PartitionId) -> Option<Arc<Secret>> {
@@ -218,55 +204,6 @@ impl Keeper<'_> {
             uid: there.and_then(|secret| secret.uid()),
             resource_version: there.and_then(|secret| secret.resource_version()),
             ..ObjectMeta::default()
-        }
-    }
-}
-
-fn since(secret: Option<&Secret>) -> i64 {
-    let said = secret.and_then(|secret| secret.annotations().get(SINCE)?.parse().ok());
-    // Whoever has changed it has not said when: long ago.
-    said.unwrap_or(0)
-}
-
-impl Source {
-    /// Whether a certificate comes from here, and need not be renewed.
-    fn is_origin_of(&self, held: &Pair, names: &Names, now: i64) -> bool {
-        match self {
-            Self::Made(authority) => {
-                let of_authority = Pair { ca: authority.certificate.clone(), ..held.clone() };
-                of_authority.check(names, now).is_ok_and(|validity| !validity.is_due(now))
-            }
-            Self::Given(given) => (&held.certificate, &held.key) == (&given.certificate, &given.key),
-        }
-    }
-
-    /// What is to be written next, where `held` is in use `since` so many seconds after 1970; nothing, if nothing is due.
-    fn due(
-        &self,
-        held: Option<&Pair>,
-        since: i64,
-        names: &Names,
-        now: i64,
-    ) -> Result<Option<Pair>, rcgen::Error> {
-        let ca = match self {
-            Self::Made(authority) => &authority.certificate,
-            Self::Given(pair) => &pair.ca,
-        };
-        let known = held.map(|held| {
-            let is_wanted = self.is_origin_of(held, names, now);
-            let is_valid = is_wanted || held.check(names, now).is_ok();
-            Held { ca: &held.ca, since, is_valid, is_wanted }
-        });
-        match (next(known.as_ref(), ca, now), held) {
-            (Next::Keep, _) => Ok(None),
-            (Next::Trust(ca), Some(held)) => Ok(Some(Pair { ca, ..held.clone() })),
-            (Next::Trust(ca) | Next::Show(ca), _) => {
-                let issued = match self {
-                    Self::Made(authority) => authority.issue(names, now)?,
-                    Self::Given(given) => given.clone(),
-                };
-                Ok(Some(Pair { ca, ..issued }))
-            }
         }
     }
 }

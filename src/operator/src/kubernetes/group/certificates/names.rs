@@ -3,6 +3,7 @@
 use synod_api::names;
 use synod_types::PartitionId;
 
+use super::super::super::certificates::Subject;
 use super::super::Scope;
 
 /// The names of the replicas of some partitions.
@@ -45,22 +46,22 @@ impl Names {
         };
         Self { group_uri, partitions, services: services.iter().flat_map(forms).collect() }
     }
+}
 
-    /// All DNS names that a certificate is given.
-    pub(super) fn dns(&self) -> Vec<String> {
+impl Subject for Names {
+    fn dns(&self) -> Vec<String> {
         let replicas = self.partitions.iter().flat_map(|partition| {
             [partition.wildcard.clone(), format!("{}.cluster.local", partition.wildcard)]
         });
         replicas.chain(self.services.iter().cloned()).collect()
     }
 
-    /// All URIs that a certificate is given.
-    pub(super) fn uris(&self) -> impl Iterator<Item = &str> {
-        self.partitions.iter().map(|partition| partition.uri.as_str())
+    fn uris(&self) -> Vec<String> {
+        self.partitions.iter().map(|partition| partition.uri.clone()).collect()
     }
 
-    /// What a certificate lacks that replicas and clients look for, by how it can be asked. The Services are none of that.
-    pub(super) fn missing(&self, is_for: impl Fn(&str) -> bool, uris: &[&str]) -> Vec<String> {
+    /// The Services are none of what is looked for.
+    fn missing(&self, is_for: &dyn Fn(&str) -> bool, uris: &[&str]) -> Vec<String> {
         let mut missing = Vec::new();
         for PartitionNames { uri, wildcard, replica } in &self.partitions {
             if !is_for(replica) {

@@ -3,7 +3,7 @@
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use time::OffsetDateTime;
 
-use super::rotation::SPREAD_SECONDS;
+use super::super::super::certificates::SPREAD_SECONDS;
 use super::*;
 
 const NOW: i64 = 1_800_000_000;
@@ -119,31 +119,6 @@ fn what_is_not_fit_is_refused_with_what_to_do() {
         let refused = pair.check(&names_of(&[0, 1]), NOW).unwrap_err();
         assert!(refused.contains(said), "{refused}");
     }
-}
-
-#[test]
-fn what_is_next_depends_on_who_is_trusted_and_for_how_long() {
-    let block = |name: &str| format!("-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n");
-    let (a, b) = (block("A"), block("B"));
-    let both = format!("# trusted\n{a}{b}");
-    let clean = format!("{a}{b}");
-    let long_ago = NOW - SPREAD_SECONDS;
-    let held = |ca, since, is_valid, is_wanted| Held { ca, since, is_valid, is_wanted };
-    for (held, wanted, expected) in [
-        (held(&a, long_ago, true, true), &a, Next::Keep),
-        (held(&a, long_ago, true, false), &a, Next::Show(a.clone())),
-        (held(&a, NOW, true, false), &a, Next::Keep),
-        (held(&a, long_ago, true, false), &b, Next::Trust(clean.clone())),
-        (held(&both, NOW - 1, true, false), &b, Next::Keep),
-        (held(&both, long_ago, true, false), &b, Next::Show(clean.clone())),
-        (held(&both, NOW - 1, true, true), &b, Next::Keep),
-        (held(&both, long_ago, true, true), &b, Next::Trust(b.clone())),
-        (held(&a, NOW, false, false), &b, Next::Show(b.clone())),
-    ] {
-        assert_eq!(next(Some(&held), wanted, NOW), expected, "{} {} {}", held.ca, held.is_wanted, held.since);
-    }
-    assert_eq!(next(None, &a, NOW), Next::Show(a.clone()));
-    assert_eq!(next(Some(&held(&format!("{b}{a}"), long_ago, true, true)), &both, NOW), Next::Keep);
 }
 
 /// What replicas have read by some time: nobody is further behind than the newest of before the spread.

@@ -12,35 +12,35 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use webpki::{EndEntityCert, Error, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::names::Names;
+use super::Subject;
 
 /// The keys of a Secret of type `kubernetes.io/tls`.
-pub(super) const CERTIFICATE: &str = "tls.crt";
-pub(super) const KEY: &str = "tls.key";
-pub(super) const CA: &str = "ca.crt";
+pub(in super::super) const CERTIFICATE: &str = "tls.crt";
+pub(in super::super) const KEY: &str = "tls.key";
+pub(in super::super) const CA: &str = "ca.crt";
 
 /// A certificate with its key and those who vouch for it, in PEM.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Pair {
-    pub(super) certificate: String,
-    pub(super) key: String,
-    pub(super) ca: String,
+pub(in super::super) struct Pair {
+    pub(in super::super) certificate: String,
+    pub(in super::super) key: String,
+    pub(in super::super) ca: String,
 }
 
 /// From when to when a certificate is valid, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Validity {
-    pub(super) begins: i64,
-    pub(super) ends: i64,
+pub(in super::super) struct Validity {
+    pub(in super::super) begins: i64,
+    pub(in super::super) ends: i64,
 }
 
 impl Validity {
     /// Whether two thirds of it are over: there is time left to try again if the next one cannot be had.
-    pub(super) const fn is_due(self, now: i64) -> bool {
+    pub(in super::super) const fn is_due(self, now: i64) -> bool {
         now >= self.begins + (self.ends - self.begins) / 3 * 2
     }
 
-    pub(super) fn of(certificate: &str) -> Option<Self> {
+    pub(in super::super) fn of(certificate: &str) -> Option<Self> {
         let der = CertificateDer::from_pem_slice(certificate.as_bytes()).ok()?;
         let (_, parsed) = X509Certificate::from_der(&der).ok()?;
         let validity = parsed.validity();
@@ -53,7 +53,7 @@ impl Pair {
     ///
     /// # Errors
     /// What it lacks.
-    pub(super) fn read(secret: &Secret) -> Result<Self, String> {
+    pub(in super::super) fn read(secret: &Secret) -> Result<Self, String> {
         let data = secret.data.as_ref();
         let text = |key: &str| {
             let value = data.and_then(|data| data.get(key));
@@ -66,25 +66,19 @@ impl Pair {
     }
 
     /// The same, as a Secret holds it.
-    pub(super) fn data(&self) -> BTreeMap<String, ByteString> {
+    pub(in super::super) fn data(&self) -> BTreeMap<String, ByteString> {
         let of = |key: &str, value: &str| (key.to_owned(), ByteString(value.as_bytes().to_vec()));
         BTreeMap::from([of(CERTIFICATE, &self.certificate), of(KEY, &self.key), of(CA, &self.ca)])
     }
 
-    /// Sees that replicas can use it, and that they and clients will believe it.
+    /// Sees that servers can use it, and that others will believe it.
     ///
     /// # Errors
     /// What is wrong, and what to do.
-    pub(super) fn check(&self, names: &Names, now: i64) -> Result<Validity, String> {
+    pub(in super::super) fn check(&self, subject: &impl Subject, now: i64) -> Result<Validity, String> {
         let chain = certificates(CERTIFICATE, &self.certificate)?;
         let authorities = certificates(CA, &self.ca)?;
-        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())
-            .map_err(|error| format!("there is no private key under \"{KEY}\": {error}"))?;
-        CertifiedKey::from_der(chain.clone(), key, &default_provider()).map_err(|error| {
-            format!(
-                "the key under \"{KEY}\" does not go with the certificate: put in the one that does ({error})"
-            )
-        })?;
+        self.certified_key()?;
         let (first, rest) = chain.split_first().ok_or("there is no certificate")?;
         let certificate = EndEntityCert::try_from(first).map_err(|error| because(&error))?;
         verify(&certificate, rest, &authorities, now).map_err(|error| because(&error))?;
@@ -93,13 +87,28 @@ impl Pair {
             name.is_ok_and(|name| certificate.verify_is_valid_for_subject_name(&name).is_ok())
         };
         let uris: Vec<_> = certificate.valid_uri_names().collect();
-        let missing = names.missing(is_for, &uris);
+        let missing = subject.missing(&is_for, &uris);
         if let Some(first) = missing.first() {
             let others =
                 if missing.len() > 1 { format!(", nor {} more", missing.len() - 1) } else { String::new() };
             return Err(format!("the certificate does not have {first}{others}: add what is missing"));
         }
         Validity::of(&self.certificate).ok_or_else(|| "when the certificate ends cannot be read".to_owned())
+    }
+
+    /// The same, as a server shows it.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub(in super::super) fn certified_key(&self) -> Result<CertifiedKey, String> {
+        let chain = certificates(CERTIFICATE, &self.certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())
+            .map_err(|error| format!("there is no private key under \"{KEY}\": {error}"))?;
+        CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| {
+            format!(
+                "the key under \"{KEY}\" does not go with the certificate: put in the one that does ({error})"
+            )
+        })
     }
 }
 

@@ -1,10 +1,10 @@
-//! What to do next about the certificate of a partition. Pure.
+//! What to do next about a certificate. Pure.
 //!
-//! Replicas read their files when the kubelet brings them, each at another time, and clients hear of authorities later
+//! Servers read what was written for them each at another time, and clients hear of authorities later
 //! still. So an authority is trusted by all before the first certificate of it is shown, and for as long after the last.
 
 /// How long it takes at most until everybody has read what was written.
-pub(super) const SPREAD_SECONDS: i64 = 600;
+pub(in super::super) const SPREAD_SECONDS: i64 = 600;
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
@@ -51,7 +51,7 @@ pub(super) fn next(held: Option<&Held<'_>>, ca: &str, now: i64) -> Next {
 
 /// Certificates, one after the other.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bundle(Vec<String>);
+pub(in super::super) struct Bundle(Vec<String>);
 
 impl PartialEq for Bundle {
     fn eq(&self, other: &Self) -> bool {
@@ -61,7 +61,7 @@ impl PartialEq for Bundle {
 
 impl Bundle {
     /// The certificates of a text; what stands between them is left out.
-    pub(super) fn of(pem: &str) -> Self {
+    pub(in super::super) fn of(pem: &str) -> Self {
         let block = |text: &str| {
             let (_, block) = text.split_once(BEGIN)?;
             let lines: Vec<_> = block.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -73,7 +73,7 @@ impl Bundle {
         Self(texts.into_iter().filter_map(block).collect())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in super::super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -82,7 +82,7 @@ impl Bundle {
     }
 
     /// Those of both.
-    pub(super) fn with(mut self, other: &Self) -> Self {
+    pub(in super::super) fn with(mut self, other: &Self) -> Self {
         for block in &other.0 {
             if !self.0.contains(block) {
                 self.0.push(block.clone());
@@ -91,7 +91,46 @@ impl Bundle {
         self
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(in super::super) fn pem(&self) -> String {
         self.0.concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    #[test]
+    fn what_is_next_depends_on_who_is_trusted_and_for_how_long() {
+        let block = |name: &str| format!("-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n");
+        let (a, b) = (block("A"), block("B"));
+        let both = format!("# trusted\n{a}{b}");
+        let clean = format!("{a}{b}");
+        let long_ago = NOW - SPREAD_SECONDS;
+        let held = |ca, since, is_valid, is_wanted| Held { ca, since, is_valid, is_wanted };
+        for (held, wanted, expected) in [
+            (held(&a, long_ago, true, true), &a, Next::Keep),
+            (held(&a, long_ago, true, false), &a, Next::Show(a.clone())),
+            (held(&a, NOW, true, false), &a, Next::Keep),
+            (held(&a, long_ago, true, false), &b, Next::Trust(clean.clone())),
+            (held(&both, NOW - 1, true, false), &b, Next::Keep),
+            (held(&both, long_ago, true, false), &b, Next::Show(clean.clone())),
+            (held(&both, NOW - 1, true, true), &b, Next::Keep),
+            (held(&both, long_ago, true, true), &b, Next::Trust(b.clone())),
+            (held(&a, NOW, false, false), &b, Next::Show(b.clone())),
+        ] {
+            assert_eq!(
+                next(Some(&held), wanted, NOW),
+                expected,
+                "{} {} {}",
+                held.ca,
+                held.is_wanted,
+                held.since
+            );
+        }
+        assert_eq!(next(None, &a, NOW), Next::Show(a.clone()));
+        assert_eq!(next(Some(&held(&format!("{b}{a}"), long_ago, true, true)), &both, NOW), Next::Keep);
     }
 }

@@ -1,4 +1,4 @@
-//! The authority of a group: a key of the operator's, with which it signs the certificates of the replicas.
+//! An authority: a key of the operator's, with which it signs certificates.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::names::Names;
+use super::Subject;
 use super::pair::{CA, Pair, Validity};
 
 /// The key of the Secret under which the private key is.
@@ -28,25 +28,25 @@ const CERTIFICATE_SECONDS: i64 = 90 * DAY_SECONDS;
 /// Certificates are valid from a little earlier on: no two clocks agree.
 const SKEW_SECONDS: i64 = 3_600;
 
-/// The authority of a group, in PEM.
+/// An authority, in PEM.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Authority {
-    pub(super) certificate: String,
+pub(in super::super) struct Authority {
+    pub(in super::super) certificate: String,
     key: String,
 }
 
 impl Authority {
-    /// A new one.
-    pub(super) fn make(group: &str, now: i64) -> Result<Self, rcgen::Error> {
+    /// A new one, called after whose certificates it signs.
+    pub(in super::super) fn make(of: &str, now: i64) -> Result<Self, rcgen::Error> {
         let key = KeyPair::generate()?;
-        let mut params = params(&format!("synod {group}"), now, AUTHORITY_SECONDS);
+        let mut params = params(&format!("synod {of}"), now, AUTHORITY_SECONDS);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         Ok(Self { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
     }
 
     /// The one that a Secret holds; none if it is damaged.
-    pub(super) fn read(secret: &Secret) -> Option<Self> {
+    pub(in super::super) fn read(secret: &Secret) -> Option<Self> {
         let text = |key: &str| String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok();
         let authority = Self { certificate: text(CA)?, key: text(CA_KEY)? };
         authority.issuer().ok()?;
@@ -54,24 +54,24 @@ impl Authority {
     }
 
     /// The same, as a Secret holds it.
-    pub(super) fn data(&self) -> BTreeMap<String, ByteString> {
+    pub(in super::super) fn data(&self) -> BTreeMap<String, ByteString> {
         let of = |key: &str, value: &str| (key.to_owned(), ByteString(value.as_bytes().to_vec()));
         BTreeMap::from([of(CA, &self.certificate), of(CA_KEY, &self.key)])
     }
 
     /// Whether it is time for another one.
-    pub(super) fn is_due(&self, now: i64) -> bool {
+    pub(in super::super) fn is_due(&self, now: i64) -> bool {
         Validity::of(&self.certificate).is_none_or(|validity| validity.is_due(now))
     }
 
-    /// A new certificate for some names.
-    pub(super) fn issue(&self, names: &Names, now: i64) -> Result<Pair, rcgen::Error> {
+    /// A new certificate.
+    pub(in super::super) fn issue(&self, subject: &impl Subject, now: i64) -> Result<Pair, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = params("synod", now, CERTIFICATE_SECONDS);
-        for name in names.dns() {
+        for name in subject.dns() {
             params.subject_alt_names.push(SanType::DnsName(name.try_into()?));
         }
-        for uri in names.uris() {
+        for uri in subject.uris() {
             params.subject_alt_names.push(SanType::URI(uri.try_into()?));
         }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
