@@ -15,8 +15,9 @@ use crate::{input, progress};
 #[group(skip)]
 #[command(next_help_heading = "Where")]
 pub(crate) struct Target {
-    /// The controller, as http://host:port or https://host:port. In a pod it is https://synod-controller.synod-system:5679 if
-    /// nothing is said, elsewhere http://127.0.0.1:5679. It is told who asks by SYNOD_TOKEN, SYNOD_TOKEN_FILE, or the token of the pod's ServiceAccount.
+    /// The controller, as http://host:port or https://host:port. In a pod it is the Service synod-controller of namespace
+    /// synod-system if nothing is said, elsewhere http://127.0.0.1:5679. It is told who asks by SYNOD_TOKEN, SYNOD_TOKEN_FILE,
+    /// or the token of the pod's ServiceAccount.
     #[arg(long, global = true, value_name = "URL", env = "SYNOD_CONTROLLER")]
     controller: Option<String>,
 
