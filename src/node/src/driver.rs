@@ -188,6 +188,7 @@ impl Turns {
 struct Work {
     replica: Replica,
     writer: Writer,
+    /// It has failed, and says nothing to anybody any more.
     has_failed: bool,
     mailbox: Arc<Inbox<Mail>>,
     surroundings: Arc<Surroundings>,

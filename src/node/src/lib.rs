@@ -14,9 +14,9 @@
 //! ```
 //!
 //! Invariants:
-//! - One task owns one replica's core; nobody waits for it while it works, and its queues are bounded. It shares the thread
-//!   of the network: a write that has nothing before it goes from the socket through the core to the other members
-//!   without waking a thread, which costs more than the work itself.
+//! - One task owns one replica's core, and its queues are bounded. It shares the thread of the network: a write that has
+//!   nothing before it goes from the socket through the core to the other members without waking a thread, which costs
+//!   more than the work itself. A turn that takes long delays all that the node does, so none may wait for anything.
 //! - The network never waits for the disk, nor the other way round.
 //! - Every request and every peer message names its partition: how many replicas a node hosts is placement.
 //! - A replica that fails takes no other one with it.
