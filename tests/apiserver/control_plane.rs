@@ -288,25 +288,42 @@ impl ControlPlane {
         self.eventually(what, || self.find(what).is_some_and(|object| is_so(&object)));
     }
 
+    /// What the API server was asked so far: the verb, the kind, the answer's code, and how often.
+    fn requests(&self) -> Vec<(String, String, String, f64)> {
+        let metrics = self.kubectl(&["get", "--raw", "/metrics"]);
+        let lines = metrics.lines().filter(|line| line.starts_with("apiserver_request_total{"));
+        lines
+            .map(|line| {
+                let label = |name: &str| {
+                    let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap_or_default();
+                    rest.split('"').next().unwrap_or_default().to_owned()
+                };
+                let count = line.rsplit(' ').next().unwrap().parse().unwrap();
+                (label("verb"), label("resource"), label("code"), count)
+            })
+            .collect()
+    }
+
     /// How often the API server was asked to write objects of groups, by verb and kind; and how often it has forbidden
     /// anything to anybody.
     pub(crate) fn counts(&self) -> (BTreeMap<String, f64>, f64) {
         let (mut writes, mut forbidden) = (BTreeMap::new(), 0.0);
-        for line in self.kubectl(&["get", "--raw", "/metrics"]).lines() {
-            if !line.starts_with("apiserver_request_total{") {
-                continue;
-            }
-            let label = |name: &str| line.split_once(&format!("{name}=\""))?.1.split('"').next();
-            let count: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
-            if label("code") == Some("403") {
+        for (verb, resource, code, count) in self.requests() {
+            if code == "403" {
                 forbidden += count;
             }
-            let (verb, resource) = (label("verb").unwrap_or_default(), label("resource").unwrap_or_default());
-            if ["APPLY", "PATCH", "POST", "PUT", "DELETE"].contains(&verb) && resource != "leases" {
+            if ["APPLY", "PATCH", "POST", "PUT", "DELETE"].contains(&verb.as_str()) && resource != "leases" {
                 *writes.entry(format!("{verb} {resource}")).or_insert(0.0) += count;
             }
         }
         (writes, forbidden)
+    }
+
+    /// How often objects of a kind were listed.
+    pub(crate) fn lists(&self, kind: &str) -> f64 {
+        let requests = self.requests().into_iter();
+        let lists = requests.filter(|(verb, resource, ..)| verb == "LIST" && resource == kind);
+        lists.map(|(.., count)| count).sum()
     }
 }
 

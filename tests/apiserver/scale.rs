@@ -179,6 +179,14 @@ impl Scale<'_> {
         println!("writes in {} s: 0", QUIET.as_secs());
     }
 
+    /// To list events of one object costs as much as to list all: groups that wait for their pods share what was read.
+    fn events_are_asked_for_by_all_together(&self, took: Duration) {
+        let (rounds, pages) = (took.as_secs() / 5 + 2, self.count as u64 * 4 / 500 + 1);
+        let lists = self.plane.lists("events");
+        println!("lists of events: {lists}");
+        assert!(lists <= (2 * rounds * pages) as f64, "{lists} in {rounds} rounds of {pages} pages");
+    }
+
     /// Changes groups and declares primitives at a steady pace, and returns how long each took to be seen in a status.
     fn spec_to_status(&self) -> Vec<Duration> {
         let change = async |number: usize| {
@@ -310,7 +318,8 @@ fn many_groups_are_kept_with_little_and_a_change_is_seen_soon() {
     let started = Instant::now();
     let operator = plane.start_operator("first");
     let most = Duration::from_secs(120) + Duration::from_millis(300) * u32::try_from(count).unwrap();
-    scale.timed("from nothing to ready", started, most, || scale.all_are_ready());
+    let took = scale.timed("from nothing to ready", started, most, || scale.all_are_ready());
+    scale.events_are_asked_for_by_all_together(took);
     scale.nothing_is_written();
 
     let mut took = scale.spec_to_status();

@@ -1,7 +1,7 @@
 //! What the cluster says of pods that it cannot make and of claims that it cannot bind: in events, and nowhere else.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Event;
@@ -16,26 +16,74 @@ use super::dereference::Found;
 /// For how long an answer holds: who waits for a quota waits long, and the API server has other things to do.
 const HOLDS: Duration = Duration::from_secs(5);
 
-/// The most events that are read of one object.
-const EVENTS_MAX: u32 = 200;
-
-/// What was last said of an object, and when it was asked for, by namespace and what is asked.
-type Asked = HashMap<(String, String), (Instant, Option<String>)>;
+/// How many events are asked for at a time, and the most that are read of a namespace.
+const PAGE: u32 = 500;
+const EVENTS_MAX: usize = 20_000;
 
 /// What was said lately, so that it need not be asked again.
+///
+/// To find the events of one object the API server goes through all of the namespace. So those of all objects of a kind are
+/// read at once, and a thousand groups that wait ask no more often than one.
 #[derive(Debug, Default)]
-pub(in super::super) struct Complaints(Mutex<Asked>);
+pub(in super::super) struct Complaints(Mutex<HashMap<(String, &'static str), Arc<Heard>>>);
+
+/// What was said of the objects of a kind in a namespace. Whoever asks while somebody else does, waits for that answer.
+type Heard = tokio::sync::Mutex<Option<(Instant, HashMap<String, Vec<Said>>)>>;
+
+/// One event.
+#[derive(Clone, Debug)]
+struct Said {
+    message: String,
+    at: Option<Timestamp>,
+    is_warning: bool,
+}
 
 impl Complaints {
-    fn known(&self, namespace: &str, about: &str) -> Option<Option<String>> {
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.retain(|_, (at, _)| at.elapsed() < HOLDS);
-        asked.get(&(namespace.to_owned(), about.to_owned())).map(|(_, said)| said.clone())
+    fn heard(&self, namespace: &str, kind: &'static str) -> Arc<Heard> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_held = |heard: &Arc<Heard>| {
+            heard.try_lock().is_ok_and(|heard| heard.as_ref().is_some_and(|(at, _)| at.elapsed() < HOLDS))
+        };
+        all.retain(|_, heard| Arc::strong_count(heard) > 1 || is_held(heard));
+        all.entry((namespace.to_owned(), kind)).or_default().clone()
     }
 
-    fn remember(&self, namespace: &str, about: &str, said: Option<String>) {
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.insert((namespace.to_owned(), about.to_owned()), (Instant::now(), said));
+    /// What was said of an object.
+    async fn about(&self, client: &Client, namespace: &str, kind: &'static str, name: &str) -> Vec<Said> {
+        let heard = self.heard(namespace, kind);
+        let mut heard = heard.lock().await;
+        let said = match heard.take().filter(|(at, _)| at.elapsed() < HOLDS) {
+            Some(known) => heard.insert(known),
+            None => heard.insert((Instant::now(), read(client, namespace, kind).await)),
+        };
+        said.1.get(name).cloned().unwrap_or_default()
+    }
+}
+
+/// Reads what was said of all objects of a kind.
+async fn read(client: &Client, namespace: &str, kind: &str) -> HashMap<String, Vec<Said>> {
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let mut all: HashMap<String, Vec<Said>> = HashMap::new();
+    let mut page = ListParams::default().fields(&format!("involvedObject.kind={kind}")).limit(PAGE);
+    let mut count = 0;
+    loop {
+        let events = match api.list(&page).await {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::debug!(namespace, %error, "events cannot be read");
+                return all;
+            }
+        };
+        count += events.items.len();
+        for event in events.items {
+            let (at, is_warning) = (time(&event), event.type_.as_deref() == Some("Warning"));
+            let said = Said { message: event.message.unwrap_or_default(), at, is_warning };
+            all.entry(event.involved_object.name.unwrap_or_default()).or_default().push(said);
+        }
+        page.continue_token = events.metadata.continue_.filter(|token| !token.is_empty());
+        if page.continue_token.is_none() || count >= EVENTS_MAX {
+            return all;
+        }
     }
 }
 
@@ -80,41 +128,19 @@ async fn ask(client: &Client, complaints: &Complaints, scope: &Scope, question: 
         Question::Pod { set, pod } => ("StatefulSet", set, Some(pod)),
         Question::Claim(claim) => ("PersistentVolumeClaim", claim, None),
     };
-    let key = format!("{about} {}", pod.map(String::as_str).unwrap_or_default());
-    if let Some(known) = complaints.known(&scope.namespace, &key) {
-        return known;
-    }
-    let fields = format!("involvedObject.kind={kind},involvedObject.name={about}");
-    let api: Api<Event> = Api::namespaced(client.clone(), &scope.namespace);
-    let events = match api.list(&ListParams::default().fields(&fields).limit(EVENTS_MAX)).await {
-        Ok(events) => events.items,
-        Err(error) => {
-            tracing::debug!(group = scope.label(), %error, "events cannot be read");
-            Vec::new()
-        }
-    };
-    let said = newest(&events, pod.map(String::as_str)).map(|said| match question {
+    let said = complaints.about(client, &scope.namespace, kind, about).await;
+    newest(&said, pod.map(String::as_str)).map(|said| match question {
         Question::Pod { .. } => said.to_owned(),
         Question::Claim(claim) => format!("{claim}: {said}"),
-    });
-    complaints.remember(&scope.namespace, &key, said.clone());
-    said
+    })
 }
 
 /// What was said last, if it is a warning. Of a set, only what is about this pod counts.
-fn newest<'a>(events: &'a [Event], pod: Option<&str>) -> Option<&'a str> {
-    let is_about = |event: &&Event| {
-        pod.is_none_or(|pod| {
-            let message = event.message.as_deref().unwrap_or_default();
-            message.split_whitespace().any(|word| word == pod)
-        })
-    };
-    let last = events.iter().filter(is_about).max_by_key(|event| (time(event), is_warning(event)))?;
-    last.message.as_deref().filter(|_| is_warning(last))
-}
-
-fn is_warning(event: &Event) -> bool {
-    event.type_.as_deref() == Some("Warning")
+fn newest<'a>(said: &'a [Said], pod: Option<&str>) -> Option<&'a str> {
+    let is_about =
+        |said: &&Said| pod.is_none_or(|pod| said.message.split_whitespace().any(|word| word == pod));
+    let last = said.iter().filter(is_about).max_by_key(|said| (said.at, said.is_warning))?;
+    last.is_warning.then_some(last.message.as_str())
 }
 
 fn time(event: &Event) -> Option<Timestamp> {
@@ -125,16 +151,10 @@ fn time(event: &Event) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn event(second: i64, type_: &str, message: &str) -> Event {
-        let at = Timestamp::from_second(second).unwrap().to_string();
-        let event = json!({
-            "metadata": {}, "involvedObject": {}, "type": type_, "message": message, "lastTimestamp": at,
-        });
-        serde_json::from_value(event).unwrap()
+    fn said(second: i64, is_warning: bool, message: &str) -> Said {
+        Said { message: message.to_owned(), at: Some(Timestamp::from_second(second).unwrap()), is_warning }
     }
 
     #[test]
@@ -142,13 +162,13 @@ mod tests {
         let quota = "create Pod a-p0-1 in StatefulSet a-p0 failed error: exceeded quota: few";
         let made = "create Pod a-p0-1 in StatefulSet a-p0 successful";
         let other = "create Pod a-p0-10 in StatefulSet a-p0 successful";
-        let failed = event(5, "Warning", quota);
+        let failed = said(5, true, quota);
         for (events, expected) in [
             (vec![], None),
-            (vec![failed.clone(), event(9, "Normal", other)], Some(quota)),
-            (vec![event(9, "Normal", made), failed.clone()], None),
-            (vec![failed.clone(), event(5, "Normal", made)], Some(quota)),
-            (vec![event(9, "Warning", other)], None),
+            (vec![failed.clone(), said(9, false, other)], Some(quota)),
+            (vec![said(9, false, made), failed.clone()], None),
+            (vec![failed.clone(), said(5, false, made)], Some(quota)),
+            (vec![said(9, true, other)], None),
         ] {
             assert_eq!(newest(&events, Some("a-p0-1")), expected, "{events:?}");
         }
