@@ -101,10 +101,10 @@ impl Snapshots {
 }
 
 impl Replica {
-    /// Forgets the oldest of the log in memory, where a large state lets it grow long until the next snapshot.
+    /// Forgets the oldest of the log in memory, long before the next snapshot: whoever still needs it keeps it there.
     pub(crate) fn shorten_log(&mut self) {
         let Options { snapshot_log_bytes, log_tail_bytes, .. } = self.options;
-        if let Some(keep_from) = self.snapshots.surplus(snapshot_log_bytes.max(log_tail_bytes)) {
+        if let Some(keep_from) = self.snapshots.surplus((snapshot_log_bytes / 4).max(log_tail_bytes)) {
             self.protocol.forget(keep_from);
         }
     }

@@ -62,8 +62,8 @@ pub struct RaftSpec {
     pub election_timeout_ms: u32,
 
     /// How many bytes of log are applied before the next snapshot is taken: 1048576 to 17179869184. Beyond, one is
-    /// taken when the log has half the size of the last one; in memory no more than this is kept of what all members
-    /// have. Less makes restarts faster and writes more.
+    /// taken when the log has half the size of the last one; in memory no more than a quarter of this is kept of what
+    /// all members have. Less makes restarts faster and writes more.
     #[serde(default = "default_snapshot_log_bytes")]
     #[schemars(range(min = 1_048_576, max = 17_179_869_184_u64))]
     pub snapshot_log_bytes: u64,

@@ -3,60 +3,47 @@
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
-use std::iter::repeat_n;
 use std::ops::{Deref, Range};
-use std::sync::Arc;
+
+use triomphe::ThinArc;
 
 use super::Fault;
 
-/// How many bytes say how long the key is.
-const PREFIX: usize = size_of::<u32>();
+/// The length of a key, the key, the value. The pointer to it takes one word.
+type Bytes = ThinArc<u32, u8>;
 
 /// A key and its value. It is what its key is: pairs compare, and are looked up, by that alone.
 #[derive(Clone)]
-pub(super) struct Pair {
-    /// The length of the key, the key, the value.
-    bytes: Arc<[u8]>,
-}
+pub(super) struct Pair(Bytes);
 
 impl Pair {
     /// # Errors
     /// [`Fault`] for a key of 4 GiB or more.
     pub(super) fn new(key: &[u8], value: &[u8]) -> Result<Self, Fault> {
         let length = u32::try_from(key.len()).map_err(|_| Fault(format!("a key has {} bytes", key.len())))?;
-        let parts = [&length.to_le_bytes(), key, value];
-        let mut bytes: Arc<[u8]> = repeat_n(0, PREFIX + key.len() + value.len()).collect();
-        // Nobody else has it yet.
-        let mut room = Arc::get_mut(&mut bytes).unwrap_or_default();
-        for part in parts {
-            let (here, rest) = room.split_at_mut(part.len());
-            here.copy_from_slice(part);
-            room = rest;
-        }
-        Ok(Self { bytes })
+        Ok(Self(ThinArc::from_header_and_slice(length, &[key, value].concat())))
     }
 
     fn end_of_key(&self) -> usize {
-        let length = self.bytes.first_chunk().map_or(0, |length| u32::from_le_bytes(*length));
-        PREFIX + length as usize
+        self.0.header.header as usize
     }
 
     fn part(&self, range: Range<usize>) -> Blob {
-        Blob { bytes: Arc::clone(&self.bytes), range }
+        Blob { bytes: self.0.clone(), range }
     }
 
     pub(super) fn key(&self) -> Blob {
-        self.part(PREFIX..self.end_of_key())
+        self.part(0..self.end_of_key())
     }
 
     pub(super) fn value(&self) -> Blob {
-        self.part(self.end_of_key()..self.bytes.len())
+        self.part(self.end_of_key()..self.0.slice.len())
     }
 }
 
 impl Borrow<[u8]> for Pair {
     fn borrow(&self) -> &[u8] {
-        self.bytes.get(PREFIX..self.end_of_key()).unwrap_or_default()
+        self.0.slice.get(..self.end_of_key()).unwrap_or_default()
     }
 }
 
@@ -84,7 +71,7 @@ impl Eq for Pair {}
 /// A key or a value that was read. It is shared and not copied, and keeps both in memory.
 #[derive(Clone)]
 pub struct Blob {
-    bytes: Arc<[u8]>,
+    bytes: Bytes,
     range: Range<usize>,
 }
 
@@ -92,7 +79,7 @@ impl Deref for Blob {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.bytes.get(self.range.clone()).unwrap_or_default()
+        self.bytes.slice.get(self.range.clone()).unwrap_or_default()
     }
 }
 
