@@ -14,6 +14,7 @@ mod scale;
 mod security;
 mod shortage;
 mod trouble;
+mod volumes;
 mod workload;
 
 /// The group that most tests use: three partitions of three replicas.

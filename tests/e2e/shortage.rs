@@ -8,10 +8,10 @@ use crate::kubectl::{Namespace, condition, kubectl};
 use crate::workload::under_load;
 
 /// Objects that belong to no namespace, deleted at the end.
-struct Passing(Vec<String>);
+pub(crate) struct Passing(Vec<String>);
 
 impl Passing {
-    fn apply(namespace: &Namespace, objects: &[Value]) -> Self {
+    pub(crate) fn apply(namespace: &Namespace, objects: &[Value]) -> Self {
         let name = |object: &Value| {
             let of = |value: &Value| value.as_str().unwrap().to_lowercase();
             format!("{}/{}", of(&object["kind"]), of(&object["metadata"]["name"]))
@@ -32,7 +32,7 @@ impl Drop for Passing {
     }
 }
 
-fn storage_class(name: &str, provisioner: &str) -> Value {
+pub(crate) fn storage_class(name: &str, provisioner: &str) -> Value {
     json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
         "provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer",
