@@ -3,13 +3,16 @@
 //! Everything that is read of the cluster is read from here. It may be a moment behind, so nothing may depend on its
 //! being current: what must happen once is decided by the API server (create, or a precondition).
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod, PodSpec, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -153,6 +156,16 @@ where
     }
 }
 
+/// Drops what is of no use here. Who wrote which field is the greater part of an object. What a pod runs, and how, is known
+/// from its set.
+fn slim<K: Resource + 'static>(object: &mut K) {
+    object.meta_mut().managed_fields = None;
+    if let Some(spec) = (object as &mut dyn Any).downcast_mut::<Pod>().and_then(|pod| pod.spec.as_mut()) {
+        let (node_name, readiness_gates) = (spec.node_name.take(), spec.readiness_gates.take());
+        *spec = PodSpec { node_name, readiness_gates, ..PodSpec::default() };
+    }
+}
+
 struct Watches<'a> {
     client: &'a Client,
     namespace: Option<&'a str>,
@@ -177,8 +190,7 @@ impl Watches<'_> {
         let (reader, writer) = reflector::store();
         let store = reader.clone();
         let events = kube::runtime::watcher(api, config).default_backoff();
-        // Who wrote which field is of no use here, and the greater part of an object.
-        let slim = events.modify(|object| object.managed_fields_mut().clear());
+        let slim = events.modify(slim);
         let mut events = Box::pin(reflect(writer, slim));
         self.tasks.spawn(async move {
             while let Some(event) = events.next().await {

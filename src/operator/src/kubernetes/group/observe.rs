@@ -36,6 +36,10 @@ pub(super) struct Seen {
 /// A connection, and what it was made from: the pod, its address, and whom to trust.
 type Connection = ((String, Option<Trust>), AdminChannel);
 
+/// The most connections that are kept: each takes 65 kB in plain text, and more if it is encrypted. Where there are more
+/// nodes, the others are connected to for each look.
+const CONNECTIONS_MAX: usize = 1_024;
+
 /// Connections to nodes, kept from one look to the next.
 #[derive(Debug, Default)]
 pub(in super::super) struct Connections(Mutex<HashMap<String, Connection>>);
@@ -51,7 +55,9 @@ impl Connections {
         }
         let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
         let channel = AdminChannel::trusting(&format!("{host}:{CLIENT_PORT}"), identity.1.as_ref()).ok()?;
-        connections.insert(key, (identity, channel.clone()));
+        if connections.len() < CONNECTIONS_MAX || connections.contains_key(&key) {
+            connections.insert(key, (identity, channel.clone()));
+        }
         Some(channel)
     }
 
