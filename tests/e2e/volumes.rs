@@ -13,8 +13,8 @@ use crate::shortage::{Passing, storage_class};
 use crate::workload::under_load;
 
 const CLASS: &str = "e2e-limited";
-const SIZE: &str = "400Mi";
-const MORE: &str = "800Mi";
+const SIZE: &str = "1Gi";
+const MORE: &str = "2Gi";
 const MACHINES: [&str; 3] = ["node-1", "node-2", "node-3"];
 
 fn mount(options: &str, at: &Path) -> bool {
@@ -25,7 +25,7 @@ fn mount(options: &str, at: &Path) -> bool {
 
 /// A size as the kernel writes it.
 fn kernel_size(size: &str) -> String {
-    size.replace("Mi", "m")
+    size.replace("Gi", "g")
 }
 
 /// A volume on each machine of the cluster that `tests/e2e/cluster` brings up, and what a storage driver does elsewhere.
