@@ -28,6 +28,7 @@ use crate::simulation::Simulation;
 
 /// What must be reached.
 const MEMORY_MAX_KIB: u64 = 256 << 10;
+const CONNECTIONS_MAX: usize = 1_024;
 const COLD_START_MAX: Duration = Duration::from_secs(60);
 const SPEC_TO_STATUS_MAX: Duration = Duration::from_secs(2);
 
@@ -291,8 +292,8 @@ impl Scale<'_> {
         let peak = operator.peak_memory_kib();
         println!("peak memory: {} MiB", peak >> 10);
         assert!(peak <= MEMORY_MAX_KIB, "{peak} KiB");
-        // One for each member, and none that is left over from a primitive.
-        let (open, most) = (operator.open_files(), self.count * 3 + 200);
+        // One for each member, up to the most that are kept, and none that is left over from a primitive.
+        let (open, most) = (operator.open_files(), (self.count * 3).min(CONNECTIONS_MAX) + 200);
         println!("open files: {open}");
         assert!(open <= most, "{open} files are open, at most {most} are expected");
     }

@@ -226,3 +226,38 @@ impl Watches<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_a_pod_stays_what_is_read_and_of_others_all_but_who_wrote_it() {
+        let metadata = json!({"name": "a", "managedFields": [{"manager": "kubelet"}]});
+        let mut pod: Pod = serde_json::from_value(json!({
+            "metadata": metadata,
+            "spec": {
+                "nodeName": "m", "readinessGates": [{"conditionType": "c"}],
+                "containers": [{"name": "synod", "image": "i"}], "volumes": [{"name": "data"}],
+            },
+            "status": {"podIP": "10.0.0.1"},
+        }))
+        .unwrap();
+        slim(&mut pod);
+        let left = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+            "spec": {"containers": [], "nodeName": "m", "readinessGates": [{"conditionType": "c"}]},
+            "status": {"podIP": "10.0.0.1"},
+        });
+        assert_eq!(serde_json::to_value(&pod).unwrap(), left);
+
+        let spec = json!({"selector": {"a": "b"}});
+        let service = json!({"metadata": metadata, "spec": spec});
+        let mut service: Service = serde_json::from_value(service).unwrap();
+        slim(&mut service);
+        let left = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": spec});
+        assert_eq!(serde_json::to_value(&service).unwrap(), left);
+    }
+}
