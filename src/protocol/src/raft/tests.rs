@@ -451,6 +451,28 @@ fn a_member_that_was_cut_off_does_not_disturb() {
     assert_eq!((group.leader(), group.get(leader).raft.term()), (Some(leader), term));
 }
 
+/// What a member lacks stays in memory however early the rest is forgotten: it catches up entry by entry.
+#[test]
+fn what_all_have_is_forgotten_and_what_one_lacks_is_kept() {
+    let mut group = Group::new(&[1, 2, 3]);
+    let leader = group.elect();
+    let lacking = leader % 3 + 1;
+    let all_have = group.propose(leader, "a").unwrap();
+    group.run_until("it on all", |group| (1..=3).all(|member| group.has(member, "a")));
+    group.run(ms(100));
+    group.isolate(lacking);
+    let last = ["b", "c", "d"].map(|data| group.propose(leader, data).unwrap())[2];
+    group.run_until("it on the leader", |group| group.has(leader, "d"));
+    group.get(leader).raft.forget(last.next());
+    assert_eq!(group.get(leader).raft.status().first_index, all_have.next());
+    group.cuts.clear();
+    group.run_until("it on who lacked it", |group| group.has(lacking, "d"));
+    assert_eq!(group.members[&id(lacking)].applied, group.members[&id(leader)].applied);
+    group.run(ms(100));
+    group.get(leader).raft.forget(last.next());
+    assert_eq!(group.get(leader).raft.status().first_index, last.next());
+}
+
 #[test]
 fn leadership_is_handed_over_and_the_lease_with_it() {
     let mut group = Group::new(&[1, 2, 3]);
